@@ -1,0 +1,86 @@
+/**
+ * What the main thread and the workers say to each other. Paths and numbers cross, never file
+ * contents; errors are encoded by hand, because structured clone drops their classes.
+ *
+ * @module
+ */
+
+import type { DiffId, Digest } from "../oci/digest.ts";
+import type { LayerCompression } from "../oci/media_type.ts";
+
+/** Who files belong to: everything to the caller, or the numbers of the archive (root only). */
+export type Ownership = "caller" | "numeric";
+
+/** Bounds that a layer must keep, beyond the size the manifest states. */
+export interface LayerLimits {
+  /** The most bytes its tar may have; absent: no limit. */
+  readonly maxSize?: number;
+  /** The most bytes of tar for one stored byte; absent: no limit. */
+  readonly maxInflateRatio?: number;
+}
+
+/** Apply one layer on top of what is in a root folder already. */
+export interface ApplyLayer {
+  readonly kind: "apply-layer";
+  /** Unique among the requests of one worker. */
+  readonly id: number;
+  /** The root folder, absolute; only this request writes below it. */
+  readonly root: string;
+  /** What the layer is called in messages. */
+  readonly name: string;
+  readonly file: { readonly path: string; readonly offset: number; readonly size: number };
+  readonly compression: LayerCompression;
+  readonly digest?: Digest;
+  readonly diffId: DiffId;
+  readonly ownership: Ownership;
+  readonly limits: LayerLimits;
+  /** One 32-bit word; not 0 once the request is cancelled. */
+  readonly cancelled: SharedArrayBuffer;
+}
+
+/** Everything a worker is asked. */
+export type Request = ApplyLayer;
+
+/** What a layer turned out to hold. */
+export interface LayerSummary {
+  /** Entries of the archive, whiteouts included. */
+  readonly entries: number;
+  /** Bytes of the uncompressed tar. */
+  readonly tarSize: number;
+  /** Device nodes that were not made. */
+  readonly skippedDevices: number;
+  /** Extended attributes and ACLs that could not be set. */
+  readonly skippedXattrs: number;
+}
+
+/** An error on its way between threads. */
+export interface EncodedError {
+  /** Of an `EnrootError`; absent for anything else. */
+  readonly code?: string;
+  readonly message: string;
+  readonly stack?: string;
+}
+
+/** So many more stored bytes of the layer were read. */
+export interface Progress {
+  readonly kind: "progress";
+  readonly id: number;
+  readonly bytes: number;
+}
+
+/** The layer is applied, and both of its digests were right. */
+export interface Applied {
+  readonly kind: "applied";
+  readonly id: number;
+  readonly summary: LayerSummary;
+}
+
+/** The layer is not applied, or not whole; the root folder must not be used. */
+export interface Failed {
+  readonly kind: "failed";
+  readonly id: number;
+  readonly error: EncodedError;
+}
+
+/** Everything a worker answers. */
+export type Reply = Progress | Applied | Failed;

@@ -43,6 +43,12 @@ export interface Layer {
     readonly signal: AbortSignal;
     readonly onProgress?: (bytes: number) => void;
   }): Promise<LayerFile>;
+
+  /**
+   * Drop the stored bytes from the cache, because they turned out to be damaged; the next `open`
+   * fetches them again. Absent where the bytes are not ours to drop.
+   */
+  discard?(): Promise<void>;
 }
 
 /**

@@ -20,8 +20,8 @@ export interface Capabilities {
 
 /** A finished image. */
 export interface Template {
-  /** What it was prepared as. */
-  readonly id: string;
+  /** What it was prepared as; absent where it cannot be shared. */
+  readonly id?: string;
 }
 
 /** A template in the making. Disposing of it before `commit` leaves nothing behind. */
@@ -54,10 +54,11 @@ export interface Store {
   /**
    * Begin a template.
    *
-   * @param id 64 hex digits: the image ID or the digest of the image file
+   * @param id 64 hex digits: the image ID or the digest of the image file; a backend that keeps no
+   * templates needs none
    * @throws {EnrootError} when the store cannot be written
    */
-  prepareTemplate(id: string): Promise<PreparedTemplate>;
+  prepareTemplate(id?: string): Promise<PreparedTemplate>;
 
   /**
    * Make a container of a template.

@@ -1,0 +1,185 @@
+/**
+ * From the command line to a command, and from its outcome to an exit code.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf, UsageError } from "../errors.ts";
+import { callerEnvironment } from "../process/caller.ts";
+import { endBySignal, TerminatedBySignal } from "../process/signals.ts";
+import type { Command, Context } from "./command.ts";
+import { type Level, Terminal } from "./terminal.ts";
+import { parseOptions } from "./options.ts";
+
+/** One line of the list of commands. */
+interface Entry {
+  /** What it does, for the list of commands; absent for what only the program itself calls. */
+  readonly summary?: string;
+  /** Loaded when asked for, with only what it needs: start-up time is part of every job. */
+  readonly load: () => Promise<{ readonly command: Command }>;
+}
+
+/** The commands by name, in the order of the help. */
+export const commands: Readonly<Record<string, Entry>> = {
+  import: {
+    summary: "Import an image as a squashfs file",
+    load: () => import("./import.ts"),
+  },
+  create: {
+    summary: "Create a container from an image file",
+    load: () => import("./create.ts"),
+  },
+  load: {
+    summary: "Import an image and create a container from it in one step",
+    load: () => import("./load.ts"),
+  },
+  start: {
+    summary: "Start a container",
+    load: () => import("./start.ts"),
+  },
+  list: {
+    summary: "List containers",
+    load: () => import("./list.ts"),
+  },
+  export: {
+    summary: "Export a container to a squashfs file",
+    load: () => import("./export.ts"),
+  },
+  remove: {
+    summary: "Remove containers",
+    load: () => import("./remove.ts"),
+  },
+  digest: {
+    summary: "Show the digest of an image",
+    load: () => import("./digest.ts"),
+  },
+  info: {
+    summary: "Show the configuration and the build",
+    load: () => import("./info.ts"),
+  },
+  version: {
+    summary: "Show the version",
+    load: () => import("./version.ts"),
+  },
+  help: {
+    summary: "Show this help, or that of a command",
+    load: () => import("./help.ts"),
+  },
+  "internal-enter": { load: () => import("./enter.ts") },
+};
+
+/**
+ * Run the program.
+ *
+ * @param args its arguments, without its name
+ * @returns the exit code; a signal that ended a command ends the process, after the clean-up, in the
+ * same way
+ */
+export async function dispatch(args: readonly string[]): Promise<number> {
+  const environment = callerEnvironment();
+  const terminal = openTerminal(environment);
+  let command: Command | undefined;
+  let name: string | undefined;
+  try {
+    const global = parseOptions(args, {
+      flags: { quiet: "q", verbose: "v", help: "h" },
+      endAtOperand: true,
+    });
+    if (global.flag("verbose")) terminal.level = "debug";
+    if (global.flag("quiet")) terminal.level = "error";
+    const [first, ...rest] = global.operands;
+    name = global.flag("help") ? "help" : first;
+    if (name === undefined) throw new UsageError("no command is given");
+    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (entry === undefined) throw new UsageError(`unknown command '${name}'`);
+    ({ command } = await entry.load());
+    if (asksForHelp(rest, entry)) {
+      printOut(`Usage: enroot ${command.usage}`);
+      return 0;
+    }
+    const context: Context = { args: rest, terminal, print: printOut, environment };
+    return await command.run(context);
+  } catch (error) {
+    terminal.finish();
+    if (error instanceof TerminatedBySignal) endBySignal(error);
+    report(terminal, error, environment);
+    if (error instanceof UsageError) {
+      printError(
+        command === undefined
+          ? "Usage: enroot [-q] [-v] COMMAND [ARG…]: enroot help lists the commands\n"
+          : `Usage: enroot ${command.usage}`,
+      );
+    }
+    return 1;
+  } finally {
+    terminal.finish();
+  }
+}
+
+/** Whether the arguments ask for the command's help; those of a command inside do not count. */
+function asksForHelp(args: readonly string[], entry: Entry): boolean {
+  if (entry.summary === undefined) return false;
+  for (const argument of args) {
+    if (!argument.startsWith("-") || argument === "--") return false;
+    if (argument === "-h" || argument === "--help") return true;
+  }
+  return false;
+}
+
+function report(
+  terminal: Terminal,
+  error: unknown,
+  environment: Readonly<Record<string, string>>,
+): void {
+  const known = error instanceof EnrootError;
+  terminal.log("error", known ? error.message : `unexpected failure: ${reasonOf(error)}`);
+  const debug = /^(y|yes|Y|YES|true|TRUE|t|1)$/.test(environment["ENROOT_DEBUG"] ?? "");
+  if (!debug) return;
+  for (let each = error; each instanceof Error; each = each.cause) printError(`${each.stack}\n`);
+}
+
+function openTerminal(environment: Readonly<Record<string, string>>): Terminal {
+  const interactive = Deno.stderr.isTerminal();
+  return new Terminal({
+    write: printError,
+    interactive,
+    colour: interactive && !environment["NO_COLOR"] && environment["TERM"] !== "dumb",
+    columns: () => {
+      try {
+        return Deno.consoleSize().columns;
+      } catch {
+        return 80;
+      }
+    },
+    level: levelOf(environment["ENROOT_LOG_LEVEL"]),
+  });
+}
+
+function levelOf(word: string | undefined): Level {
+  const levels: Readonly<Record<string, Level>> = {
+    debug: "debug",
+    info: "info",
+    warn: "warning",
+    warning: "warning",
+    error: "error",
+  };
+  return levels[word?.toLowerCase() ?? ""] ?? "info";
+}
+
+function printOut(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+/** Messages are for people; that nobody can take them must not turn a success into a failure. */
+function printError(text: string): void {
+  try {
+    writeAll(Deno.stderr, text);
+  } catch {
+    // Nothing is left to report it to.
+  }
+}
+
+function writeAll(stream: typeof Deno.stdout, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+}

@@ -1,0 +1,136 @@
+/**
+ * Which processes run in which container: what `list --fancy` shows.
+ *
+ * A process is in a container when its root directory is the container's root folder, which
+ * `/proc/PID/root` tells whatever namespaces lie between. Source of the fields: proc(5).
+ *
+ * @module
+ */
+
+/** The first process of a container's run; a container started twice has two. */
+export interface RunningProcess {
+  readonly pid: number;
+  readonly comm: string;
+  /** One letter, as in proc(5): `R`, `S`, `T` … */
+  readonly state: string;
+  /** When it was started, milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Inode of its mount namespace. */
+  readonly mountNamespace: string;
+  /** Inode of its user namespace. */
+  readonly userNamespace: string;
+  /** Its arguments, joined by spaces; its name in brackets when it has none. */
+  readonly commandLine: string;
+}
+
+/** A process whose root directory is known. */
+interface Candidate extends RunningProcess {
+  readonly root: string;
+  readonly startTicks: number;
+}
+
+// USER_HZ is 100 on every architecture this program runs on.
+const ticksPerSecond = 100;
+
+/**
+ * The processes that run in containers: of each mount namespace the one that was started first.
+ * Processes that the caller may not look at are passed over, and so are those that end meanwhile.
+ *
+ * @param roots root folders of containers, absolute
+ * @returns processes by root folder, oldest first; folders without any are left out
+ */
+export function runningIn(roots: readonly string[]): Map<string, RunningProcess[]> {
+  const byInode = new Map(
+    roots.flatMap((root) => {
+      const inode = inodeOf(root);
+      return inode === undefined ? [] : [[inode, root] as const];
+    }),
+  );
+  const bootTime = bootTimeMillis();
+  const first = new Map<string, Candidate>();
+  for (const pid of pids()) {
+    const candidate = describe(pid, byInode, bootTime);
+    if (candidate === undefined) continue;
+    const key = `${candidate.root}\0${candidate.mountNamespace}`;
+    const other = first.get(key);
+    if (other === undefined || isOlder(candidate, other)) first.set(key, candidate);
+  }
+  const found = new Map<string, RunningProcess[]>();
+  for (const candidate of [...first.values()].sort((a, b) => isOlder(a, b) ? -1 : 1)) {
+    found.set(candidate.root, [...found.get(candidate.root) ?? [], candidate]);
+  }
+  return found;
+}
+
+/**
+ * The fields of `/proc/PID/stat` that are of use here; the name may hold spaces and brackets.
+ *
+ * @returns `undefined` when the text is no such line
+ */
+export function parseStat(
+  text: string,
+): { comm: string; state: string; startTicks: number } | undefined {
+  const match = /^\d+ \((.*)\) (.+)$/s.exec(text.trimEnd());
+  const [, comm, rest] = match ?? [];
+  const fields = rest?.split(" ") ?? [];
+  const [state] = fields;
+  // Field 22 of the line; the first after the name is field 3.
+  const startTicks = Number(fields[19]);
+  if (comm === undefined || state === undefined || !Number.isFinite(startTicks)) return undefined;
+  return { comm, state, startTicks };
+}
+
+function describe(
+  pid: number,
+  roots: ReadonlyMap<string, string>,
+  bootTime: number,
+): Candidate | undefined {
+  try {
+    const inode = inodeOf(`/proc/${pid}/root/`);
+    const root = inode === undefined ? undefined : roots.get(inode);
+    if (root === undefined) return undefined;
+    const stat = parseStat(Deno.readTextFileSync(`/proc/${pid}/stat`));
+    if (stat === undefined) return undefined;
+    const commandLine = Deno.readTextFileSync(`/proc/${pid}/cmdline`)
+      .replace(/\0+$/, "").replaceAll(/\s*[\0\n]\s*/g, " ");
+    return {
+      pid,
+      root,
+      ...stat,
+      startedAt: bootTime + stat.startTicks * 1000 / ticksPerSecond,
+      mountNamespace: namespaceOf(pid, "mnt"),
+      userNamespace: namespaceOf(pid, "user"),
+      commandLine: commandLine === "" ? `[${stat.comm}]` : commandLine,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function isOlder(a: Candidate, b: Candidate): boolean {
+  return a.startTicks !== b.startTicks ? a.startTicks < b.startTicks : a.pid < b.pid;
+}
+
+function namespaceOf(pid: number, kind: string): string {
+  return Deno.readLinkSync(`/proc/${pid}/ns/${kind}`).replaceAll(/\D/g, "");
+}
+
+function pids(): number[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) =>
+    /^[0-9]+$/.test(name) ? [Number(name)] : []
+  );
+}
+
+function inodeOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function bootTimeMillis(): number {
+  const [, seconds] = /^btime (\d+)$/m.exec(Deno.readTextFileSync("/proc/stat")) ?? [];
+  return Number(seconds ?? 0) * 1000;
+}

@@ -1,0 +1,27 @@
+import { assert, assertEquals } from "@std/assert";
+import { parseStat, runningIn } from "./running.ts";
+
+Deno.test("a name with brackets and spaces does not shift the fields of /proc/PID/stat", () => {
+  const rest = Array.from({ length: 18 }, (_, index) => String(index)).join(" ");
+  assertEquals(parseStat(`42 (a) b) (c) S ${rest} 777 0 0\n`), {
+    comm: "a) b) (c",
+    state: "S",
+    startTicks: 777,
+  });
+});
+
+for (const bad of ["", "42", "42 (a)", "42 (a) S 1 2", "x (a) S"]) {
+  Deno.test(`${JSON.stringify(bad)} is no line of /proc/PID/stat`, () => {
+    assertEquals(parseStat(bad), undefined);
+  });
+}
+
+Deno.test("the processes of a root folder are found by their root directory", () => {
+  const found = runningIn(["/", "/nonexistent"]);
+  const here = found.get("/");
+  assert(here !== undefined && here.length > 0);
+  assertEquals([...found.keys()], ["/"]);
+  const starts = here.map(({ startedAt }) => startedAt);
+  assertEquals(starts, [...starts].sort((a, b) => a - b));
+  assert(starts.every((time) => time <= Date.now()));
+});

@@ -1,0 +1,187 @@
+/**
+ * The store on plain folders: `ENROOT_DATA_PATH/NAME` is a container's root filesystem.
+ *
+ * A template is a staging folder, and making a container of it is a rename: nothing is copied, and
+ * nothing is shared.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+import { SysError } from "../../sys/libc.ts";
+import { renameNoReplace } from "../../sys/rename.ts";
+import { type ContainerName, parseContainerName } from "../container_name.ts";
+import { createStaging, type Staging, tidyStaging } from "../staging.ts";
+import type { Capabilities, Container, PreparedTemplate, Store, Template } from "../store.ts";
+
+const stagingFolder = ".staging";
+const stagingPrefix = "s.";
+
+/** A template of this store: usable once, by {@linkcode DirStore.createContainer}. */
+class DirTemplate implements Template {
+  constructor(readonly path: string) {}
+}
+
+/** Root filesystems as plain folders, one container each. */
+export class DirStore implements Store {
+  readonly capabilities: Capabilities = { keepsTemplates: false };
+  readonly #path: string;
+
+  /** @param path `ENROOT_DATA_PATH`; made when something is first stored */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** None is kept, so there is never one to share. */
+  template(_id: string): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  prepareTemplate(): Promise<PreparedTemplate> {
+    return attempt(() => {
+      const staging = this.#createStaging();
+      return {
+        path: staging.path,
+        commit: () => Promise.resolve(new DirTemplate(staging.path)),
+        [Symbol.asyncDispose]: () => attempt(() => staging[Symbol.dispose]()),
+      };
+    });
+  }
+
+  createContainer(
+    name: ContainerName,
+    template: Template,
+    { replace }: { readonly replace: boolean },
+  ): Promise<Container> {
+    return attempt(() => {
+      if (!(template instanceof DirTemplate)) {
+        throw new TypeError("a template of another store was given to the dir store");
+      }
+      const path = `${this.#path}/${name}`;
+      if (replace) this.#discard(path);
+      try {
+        moveFolder(template.path, path);
+      } catch (error) {
+        if (error instanceof SysError && error.code === "EEXIST") throw nameTaken(name);
+        throw error;
+      }
+      return { name, path };
+    });
+  }
+
+  container(name: ContainerName): Promise<Container | undefined> {
+    return attempt(() => {
+      const path = `${this.#path}/${name}`;
+      return isFolder(path) ? { name, path } : undefined;
+    });
+  }
+
+  containers(): Promise<Container[]> {
+    return attempt(() =>
+      foldersIn(this.#path)
+        .map((name) => ({ name, path: `${this.#path}/${name}` }))
+        .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+    );
+  }
+
+  removeContainer(name: ContainerName): Promise<void> {
+    return attempt(() => {
+      if (!this.#discard(`${this.#path}/${name}`)) throw noSuchContainer(name);
+    });
+  }
+
+  #createStaging(): Staging {
+    const folder = `${this.#path}/${stagingFolder}`;
+    try {
+      // 0700: set-id files of an image must not be in reach of other users.
+      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new EnrootError(
+        "cannot-write",
+        `cannot make ${folder}: ${reasonOf(error)}: check ENROOT_DATA_PATH`,
+        { cause: error },
+      );
+    }
+    tidyStaging(folder, stagingPrefix);
+    return createStaging(folder, stagingPrefix);
+  }
+
+  /** Take a container away: its name is free at once, its files are gone on return. */
+  #discard(path: string): boolean {
+    if (!isFolder(path)) return false;
+    using staging = this.#createStaging();
+    try {
+      moveFolder(path, `${staging.path}/rootfs`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      if (error instanceof SysError && error.code === "ENOENT") return false;
+      throw error;
+    }
+    return true;
+  }
+}
+
+/** The error for a name that is in use. */
+export function nameTaken(name: string): EnrootError {
+  return new EnrootError(
+    "exists",
+    `container '${name}' exists already (--force replaces it, --name chooses another name)`,
+  );
+}
+
+/** The error for a name that is not in use. */
+export function noSuchContainer(name: string): EnrootError {
+  return new EnrootError("not-found", `no container '${name}' (enroot list shows those there are)`);
+}
+
+/**
+ * Move a folder to another parent, also one that its owner may not write, as `/` is in the images
+ * of some distributions: the kernel asks for write permission, because `..` changes.
+ */
+function moveFolder(from: string, to: string): void {
+  const mode = Deno.lstatSync(from).mode ?? 0o755;
+  const closed = (mode & 0o200) === 0;
+  if (closed) Deno.chmodSync(from, mode | 0o200);
+  try {
+    renameNoReplace(from, to);
+  } catch (error) {
+    if (closed) Deno.chmodSync(from, mode);
+    throw error;
+  }
+  if (closed) Deno.chmodSync(to, mode);
+}
+
+/** The result of work without waits as a promise, its failure too. */
+function attempt<T>(work: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(work()));
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw new EnrootError("cannot-read", `cannot look at ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function foldersIn(path: string): ContainerName[] {
+  let entries: Deno.DirEntry[];
+  try {
+    entries = [...Deno.readDirSync(path)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  return entries.filter(({ isDirectory }) => isDirectory).flatMap(({ name }) => {
+    try {
+      return [parseContainerName(name)];
+    } catch {
+      return [];
+    }
+  });
+}

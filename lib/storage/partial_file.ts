@@ -1,0 +1,140 @@
+/**
+ * Files that appear whole or not at all.
+ *
+ * A partial file lies beside its destination and is locked by the process that writes it; the lock
+ * dies with its holder, so what a killed process left is known by its free lock, and the next file
+ * made in the same folder removes it.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../errors.ts";
+import { existsSync } from "../sys/exists.ts";
+import { SysError } from "../sys/libc.ts";
+import { renameNoReplace } from "../sys/rename.ts";
+
+const prefix = ".enroot-partial.";
+
+/** A file in the making; disposing of it before `publish` leaves nothing behind. */
+export interface PartialFile extends Disposable {
+  /** Where to write: absolute; the file is there, empty. */
+  readonly path: string;
+
+  /**
+   * Give it its final name.
+   *
+   * @throws {EnrootError} code `exists` when the name was taken in the meantime and not to be replaced
+   */
+  publish(): void;
+}
+
+/**
+ * Begin a file.
+ *
+ * @param destination its final path, absolute
+ * @param options.replace whether a file of that name may be replaced
+ * @throws {EnrootError} code `exists` when it may not, `cannot-write` when the folder cannot be
+ * written
+ */
+export function createPartialFile(
+  destination: string,
+  { replace }: { readonly replace: boolean },
+): PartialFile {
+  const folder = destination.slice(0, destination.lastIndexOf("/")) || "/";
+  refuseTaken(destination, replace);
+  tidy(folder);
+  let path: string;
+  let lock: Deno.FsFile;
+  try {
+    // A tidying process may take a file between its making and its lock.
+    for (;;) {
+      path = `${folder}/${prefix}${crypto.randomUUID()}`;
+      lock = Deno.openSync(path, { write: true, createNew: true, mode: 0o666 });
+      lockIfPossible(lock);
+      if (existsSync(path)) break;
+      lock.close();
+    }
+  } catch (error) {
+    throw new EnrootError("cannot-write", `cannot write in ${folder}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  return {
+    path,
+    publish() {
+      if (replace) Deno.renameSync(path, destination);
+      else {
+        try {
+          renameNoReplace(path, destination);
+        } catch (error) {
+          if (error instanceof SysError && error.code === "EEXIST") throw taken(destination);
+          throw error;
+        }
+      }
+    },
+    [Symbol.dispose]() {
+      removeIfThere(path);
+      lock.close();
+    },
+  };
+}
+
+function refuseTaken(destination: string, replace: boolean): void {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.lstatSync(destination);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new EnrootError("cannot-write", `cannot look at ${destination}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (found.isDirectory) {
+    throw new EnrootError("exists", `${destination} is a folder: name a file`);
+  }
+  if (!replace) throw taken(destination);
+}
+
+function taken(destination: string): EnrootError {
+  return new EnrootError(
+    "exists",
+    `${destination} exists already: remove it or choose another file with --output`,
+  );
+}
+
+function tidy(folder: string): void {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    if (!name.startsWith(prefix)) continue;
+    const path = `${folder}/${name}`;
+    try {
+      if (Deno.lstatSync(path).isSymlink) continue;
+      using file = Deno.openSync(path, { write: true });
+      if (file.tryLockSync(true)) removeIfThere(path);
+    } catch {
+      // Another user's, or just finished.
+    }
+  }
+}
+
+/** Some network file systems know no locks; nobody can take the file for abandoned there either. */
+function lockIfPossible(file: Deno.FsFile): void {
+  try {
+    file.lockSync(true);
+  } catch {
+    // Kept without a lock.
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Squashfs image files, made and unpacked by squashfs-tools.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../errors.ts";
+import { run } from "../process/run.ts";
+
+/** What both directions have in common. */
+export interface SquashfsOptions {
+  /** How many processors to use at most. */
+  readonly processors: number;
+  /** Ends the program. */
+  readonly signal: AbortSignal;
+  /** Told how far it is, in units of the program's own. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** How a squashfs file is made. */
+export interface MakeOptions extends SquashfsOptions {
+  /** `ENROOT_SQUASH_OPTIONS`, in words. */
+  readonly extra: readonly string[];
+  /** Noted in the file as the time it was made, seconds since the epoch; absent: now. */
+  readonly madeAt?: number;
+  /** Paths below the root folder that are left out; no wildcards. */
+  readonly leaveOut?: readonly string[];
+}
+
+// Squashfs 4.0 superblock: magic at 0, modification time at 8, all little-endian.
+const magic = "hsqs";
+const timeOffset = 8;
+
+/** Whether a file begins as a squashfs does. @throws {EnrootError} when it cannot be read */
+export async function isSquashfs(path: string): Promise<boolean> {
+  try {
+    using file = await Deno.open(path);
+    const start = new Uint8Array(magic.length);
+    const length = await file.read(start) ?? 0;
+    return new TextDecoder().decode(start.subarray(0, length)) === magic;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/**
+ * Make a squashfs file of a folder. All files in it belong to root.
+ *
+ * @param root the folder
+ * @param output the file, which is replaced; on failure its content is of no use
+ * @throws {CommandError} with what `mksquashfs` said
+ */
+export async function makeSquashfs(
+  root: string,
+  output: string,
+  options: MakeOptions,
+): Promise<void> {
+  const { extra, processors, leaveOut = [], madeAt } = options;
+  await run(
+    [
+      ...["mksquashfs", root, output, "-noappend", "-all-root", "-progress"],
+      ...["-processors", String(processors), ...extra],
+      // The list of names must come last.
+      ...(leaveOut.length > 0 ? ["-e", ...leaveOut.map((path) => `${root}/${path}`)] : []),
+    ],
+    { signal: options.signal, stdout: progressReader(options.onProgress) },
+  );
+  if (madeAt !== undefined) stamp(output, madeAt);
+}
+
+/**
+ * Unpack a squashfs file into a folder, everything as the caller's own.
+ *
+ * @param file the squashfs file
+ * @param root an empty folder; on failure it holds a part of the image
+ * @throws {EnrootError} code `not-squashfs` when it is none; {@linkcode CommandError} with what
+ * `unsquashfs` said
+ */
+export async function unpackSquashfs(
+  file: string,
+  root: string,
+  options: SquashfsOptions,
+): Promise<void> {
+  if (!await isSquashfs(file)) {
+    throw new EnrootError("not-squashfs", `${file} is no squashfs image`);
+  }
+  await run(
+    [
+      ...["unsquashfs", "-force", "-user-xattrs", "-progress"],
+      ...["-processors", String(options.processors), "-dest", root, file],
+    ],
+    { signal: options.signal, stdout: progressReader(options.onProgress) },
+  );
+}
+
+/** The same content makes the same file, whenever it is made. */
+function stamp(path: string, seconds: number): void {
+  using file = Deno.openSync(path, { write: true });
+  const field = new Uint8Array(4);
+  new DataView(field.buffer).setUint32(0, seconds >>> 0, true);
+  file.seekSync(timeOffset, Deno.SeekMode.Start);
+  file.writeSync(field);
+}
+
+/** Both programs draw `[===  ] DONE/TOTAL  PERCENT%`, over and over, with carriage returns. */
+function progressReader(
+  onProgress: (done: number, total: number) => void,
+): (line: string) => void {
+  return (line) => {
+    const [, done, total] = /\]\s*(\d+)\/(\d+)\s+\d+%\s*$/.exec(line) ?? [];
+    if (done !== undefined && total !== undefined) onProgress(Number(done), Number(total));
+  };
+}
+
+function unreadable(path: string, error: unknown): EnrootError {
+  return error instanceof Deno.errors.NotFound
+    ? new EnrootError("not-found", `${path}: no such image file`)
+    : new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+}

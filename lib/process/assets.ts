@@ -1,0 +1,101 @@
+/**
+ * Where the program's own parts are: workers, helpers, default configuration, and itself.
+ *
+ * Three forms: run from source (`deno task`), bundled behind the launcher (a folder with `main.js`,
+ * `workers/`, `libexec/` and `etc/`), or compiled by `deno compile` behind the launcher (the folder
+ * with `libexec/` and `etc/` lies beside the binary).
+ *
+ * @module
+ */
+
+import { EnrootError } from "../errors.ts";
+import { callerState } from "./caller.ts";
+
+/** How the program was put together. */
+export type ExecutableForm = "source" | "bundle" | "compiled";
+
+const isSource = import.meta.url.endsWith("/lib/process/assets.ts");
+
+/** How this program was put together. */
+export function executableForm(): ExecutableForm {
+  // Compiled code keeps its source names, inside a file system of its own.
+  if (Deno.build.standalone) return "compiled";
+  return isSource ? "source" : "bundle";
+}
+
+/** Where a worker's module is. @param name as in `workers/`, without ending */
+export function workerUrl(name: string): URL {
+  return isSource
+    ? new URL(`../../workers/${name}.ts`, import.meta.url)
+    : new URL(`workers/${name}.js`, import.meta.url);
+}
+
+/**
+ * The arguments that start this very program again, for its second stage: the runtime directly,
+ * without the launcher, so that what the launcher hid stays hidden.
+ */
+export function selfCommand(): readonly string[] {
+  switch (executableForm()) {
+    case "compiled":
+      return [Deno.execPath()];
+    case "bundle":
+      return [Deno.execPath(), ...runtimeFlags, pathOf("main.js")];
+    case "source":
+      return [Deno.execPath(), "run", "-A", "--no-prompt", pathOf("../../main.ts")];
+  }
+}
+
+/** The flags that the launcher gives the runtime before the bundled script. */
+export const runtimeFlags: readonly string[] = [
+  ...["run", "--no-config", "--no-lock", "--cached-only", "--no-prompt", "--no-code-cache"],
+  "--allow-all",
+];
+
+/**
+ * Where a C helper is. One installed beside the executable, or in a `libexec/enroot` folder next to
+ * its own, wins over the one that came inside it: only an installed one can have a capability.
+ *
+ * @throws {EnrootError} code `helper-missing`, with what to do
+ */
+export function helperPath(name: "enroot-nsenter" | "enroot-zfs-mount"): string {
+  const { executable } = callerState();
+  const folder = executable?.slice(0, executable.lastIndexOf("/"));
+  const candidates = [
+    ...(folder === undefined ? [] : [`${folder}/${name}`, `${folder}/../libexec/enroot/${name}`]),
+    executableForm() === "source"
+      ? pathOf(`../../helper/build/${name}`)
+      : `${payload()}/libexec/${name}`,
+  ];
+  const found = candidates.find(isProgram);
+  if (found !== undefined) return found;
+  throw new EnrootError(
+    "helper-missing",
+    `the helper ${name} is missing (looked for: ${candidates.join(", ")}): ` +
+      (executableForm() === "source" ? "build it with `deno task helper`" : "install it again"),
+  );
+}
+
+/** The folder with the default `mounts.d`, `environ.d` and `hooks.d`. */
+export function defaultsPath(): string {
+  return executableForm() === "source" ? pathOf("../../packaging/etc") : `${payload()}/etc`;
+}
+
+/** The folder that the executable was unpacked to. */
+function payload(): string {
+  return executableForm() === "compiled"
+    ? Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"))
+    : pathOf(".").replace(/\/$/, "");
+}
+
+function pathOf(relative: string): string {
+  return decodeURIComponent(new URL(relative, import.meta.url).pathname);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0) & 0o111) !== 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,61 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EnrootError } from "../errors.ts";
+import { isSquashfs, makeSquashfs, unpackSquashfs } from "./squashfs.ts";
+
+const common = {
+  processors: 1,
+  signal: new AbortController().signal,
+  onProgress: () => {},
+};
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/root/sub`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/root/file`, "content");
+    await Deno.writeTextFile(`${folder}/root/.lock`, "");
+    await Deno.writeTextFile(`${folder}/root/sub/.lock`, "");
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a folder goes into a squashfs file and comes out again, less what is left out", () =>
+  inFolder(async (folder) => {
+    const image = `${folder}/image`;
+    await makeSquashfs(`${folder}/root`, image, { ...common, extra: [], leaveOut: [".lock"] });
+    assert(await isSquashfs(image));
+    await Deno.mkdir(`${folder}/out`);
+    await unpackSquashfs(image, `${folder}/out`, common);
+    assertEquals(await Deno.readTextFile(`${folder}/out/file`), "content");
+    assertEquals([...Deno.readDirSync(`${folder}/out`)].map(({ name }) => name).sort(), [
+      "file",
+      "sub",
+    ]);
+    assert((await Deno.stat(`${folder}/out/sub/.lock`)).isFile);
+  }));
+
+Deno.test("the same content makes the same file when its time is given", () =>
+  inFolder(async (folder) => {
+    const files = [`${folder}/a`, `${folder}/b`];
+    for (const file of files) {
+      await makeSquashfs(`${folder}/root`, file, { ...common, extra: [], madeAt: 1_700_000_000 });
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+    }
+    const [a, b] = await Promise.all(files.map((file) => Deno.readFile(file)));
+    assertEquals(a, b);
+  }));
+
+Deno.test("what is no squashfs is refused by name and leaves the folder empty", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/out`);
+    const error = await assertRejects(
+      () => unpackSquashfs(`${folder}/root/file`, `${folder}/out`, common),
+      EnrootError,
+    );
+    assertEquals(error.code, "not-squashfs");
+    assertEquals([...Deno.readDirSync(`${folder}/out`)], []);
+    const missing = await assertRejects(() => isSquashfs(`${folder}/none`), EnrootError);
+    assertEquals(missing.code, "not-found");
+  }));

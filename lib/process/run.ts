@@ -121,7 +121,7 @@ export function findProgram(
 }
 
 function endOnAbort(child: Deno.ChildProcess, signal: AbortSignal | undefined): Disposable {
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const end = (): void => {
     kill(child, "SIGTERM");
     timer = setTimeout(() => kill(child, "SIGKILL"), killAfter);

@@ -50,7 +50,7 @@ Import an image and create a container from it in one step.
         uri,
         architecture: options.value("arch"),
         signal,
-        async into(image, build) {
+        async into(_image, build) {
           await using prepared = await store.prepareTemplate();
           await build(prepared.path);
           await store.createContainer(name, await prepared.commit(), { replace });

@@ -63,7 +63,7 @@ export async function makeSquashfs(
       // The list of names must come last.
       ...(leaveOut.length > 0 ? ["-e", ...leaveOut.map((path) => `${root}/${path}`)] : []),
     ],
-    { signal: options.signal, stdout: progressReader(options.onProgress) },
+    { signal: options.signal, onLine: progressReader(options.onProgress) },
   );
   if (madeAt !== undefined) stamp(output, madeAt);
 }
@@ -89,7 +89,7 @@ export async function unpackSquashfs(
       ...["unsquashfs", "-force", "-user-xattrs", "-progress"],
       ...["-processors", String(options.processors), "-dest", root, file],
     ],
-    { signal: options.signal, stdout: progressReader(options.onProgress) },
+    { signal: options.signal, onLine: progressReader(options.onProgress) },
   );
 }
 

@@ -20,8 +20,8 @@ export interface Capabilities {
 
 /** A finished image. */
 export interface Template {
-  /** What it was prepared as; absent where it cannot be shared. */
-  readonly id?: string;
+  /** What it was prepared as; `undefined` where it cannot be shared. */
+  readonly id: string | undefined;
 }
 
 /** A template in the making. Disposing of it before `commit` leaves nothing behind. */

@@ -19,6 +19,8 @@ const stagingPrefix = "s.";
 
 /** A template of this store: usable once, by {@linkcode DirStore.createContainer}. */
 class DirTemplate implements Template {
+  readonly id = undefined;
+
   constructor(readonly path: string) {}
 }
 

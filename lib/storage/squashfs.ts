@@ -86,7 +86,7 @@ export async function unpackSquashfs(
   }
   await run(
     [
-      ...["unsquashfs", "-force", "-user-xattrs", "-progress"],
+      ...["unsquashfs", "-force", "-user-xattrs"],
       ...["-processors", String(options.processors), "-dest", root, file],
     ],
     { signal: options.signal, onLine: progressReader(options.onProgress) },

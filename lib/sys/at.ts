@@ -176,8 +176,14 @@ export function chmodAt(folder: number, name: CString, mode: number): number {
 }
 
 /** fchownat(2), not following a symlink. */
-export function chownAt(folder: number, name: CString, uid: number, gid: number): number {
-  return outcome(call.fchownat(folder, name, uid, gid, AT.SYMLINK_NOFOLLOW));
+export function chownAt(
+  folder: number,
+  name: CString,
+  uid: number,
+  gid: number,
+  flags = 0,
+): number {
+  return outcome(call.fchownat(folder, name, uid, gid, AT.SYMLINK_NOFOLLOW | flags));
 }
 
 const times = new BigInt64Array(4);

@@ -1,0 +1,38 @@
+/**
+ * Names as bytes: archives hold names in any encoding, and the kernel takes any.
+ *
+ * @module
+ */
+
+declare const kind: unique symbol;
+
+/** Bytes as a string, one character (U+0000 to U+00FF) a byte: easy to split, compare and key by. */
+export type ByteString = string & { readonly [kind]: "byte-string" };
+
+const chunk = 8192;
+
+/** Bytes as a byte string. */
+export function byteString(bytes: Uint8Array): ByteString {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += chunk) {
+    text += String.fromCharCode(...bytes.subarray(at, at + chunk));
+  }
+  return text as ByteString;
+}
+
+/** Text as the byte string of its UTF-8. */
+export function utf8(text: string): ByteString {
+  return byteString(new TextEncoder().encode(text));
+}
+
+/** The bytes of a byte string, with a NUL at the end for the kernel. */
+export function toCString(text: ByteString): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length + 1);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
+/** A byte string for people: as UTF-8, what is none shown as U+FFFD. */
+export function display(text: ByteString): string {
+  return new TextDecoder().decode(toCString(text).subarray(0, -1));
+}

@@ -14,8 +14,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** What it reads from standard input; nothing by default. */
   readonly input?: Uint8Array<ArrayBuffer>;
-  /** Takes its standard output line by line, ended by LF or CR; by default it is returned whole. */
-  readonly onLine?: (line: string) => void;
+  /** Takes its standard output as it comes; by default it is returned whole. */
+  readonly onText?: (text: string) => void;
   /** Ends it: SIGTERM first, SIGKILL when it is still there five seconds later. */
   readonly signal?: AbortSignal;
 }
@@ -60,12 +60,12 @@ const packages: Readonly<Record<string, string>> = {
  * Run a program to its end.
  *
  * @param argv the program and its arguments; it is looked for in PATH, then in /usr/sbin and /sbin
- * @returns its standard output, empty when `onLine` took it
+ * @returns its standard output, empty when `onText` took it
  * @throws {CommandError} when it fails; {@linkcode EnrootError} code `program-missing` when there is
  * no such program; the signal's reason when it was ended by the signal, once it is gone
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<string> {
-  const { environment = callerEnvironment(), input, onLine, signal } = options;
+  const { environment = callerEnvironment(), input, onText, signal } = options;
   signal?.throwIfAborted();
   const [program = "", ...args] = argv;
   const child = new Deno.Command(findProgram(program, environment), {
@@ -78,17 +78,18 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     stderr: "piped",
   }).spawn();
   using _end = endOnAbort(child, signal);
-  const lines = new LineSplitter(onLine);
+  const decoder = new TextDecoder();
+  let output = "";
+  const take = onText ?? ((text: string): void => void (output += text));
   const [status, , stderr] = await Promise.all([
     child.status,
-    drain(child.stdout, (chunk) => lines.add(chunk)),
+    drain(child.stdout, (chunk) => take(decoder.decode(chunk, { stream: true }))),
     tail(child.stderr),
     input === undefined ? undefined : feed(child.stdin, input),
   ]);
-  lines.end();
   signal?.throwIfAborted();
   if (!status.success) throw new CommandError(argv, status.code, stderr);
-  return lines.text;
+  return output;
 }
 
 /**
@@ -169,30 +170,4 @@ async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
     kept = both.subarray(-keptStderr);
   });
   return new TextDecoder().decode(kept);
-}
-
-/** Decodes output, and hands it on in lines or keeps it. */
-class LineSplitter {
-  /** What was not handed on. */
-  text = "";
-  readonly #decoder = new TextDecoder();
-  readonly #onLine: ((line: string) => void) | undefined;
-
-  constructor(onLine: ((line: string) => void) | undefined) {
-    this.#onLine = onLine;
-  }
-
-  add(chunk: Uint8Array): void {
-    this.text += this.#decoder.decode(chunk, { stream: true });
-    if (this.#onLine === undefined) return;
-    const lines = this.text.split(/[\r\n]+/);
-    this.text = lines.pop() ?? "";
-    for (const line of lines) this.#onLine(line);
-  }
-
-  end(): void {
-    if (this.#onLine === undefined || this.text === "") return;
-    this.#onLine(this.text);
-    this.text = "";
-  }
 }

@@ -63,7 +63,7 @@ export async function makeSquashfs(
       // The list of names must come last.
       ...(leaveOut.length > 0 ? ["-e", ...leaveOut.map((path) => `${root}/${path}`)] : []),
     ],
-    { signal: options.signal, onLine: progressReader(options.onProgress) },
+    { signal: options.signal, onText: progressReader(options.onProgress) },
   );
   if (madeAt !== undefined) stamp(output, madeAt);
 }
@@ -89,7 +89,7 @@ export async function unpackSquashfs(
       ...["unsquashfs", "-force", "-user-xattrs"],
       ...["-processors", String(options.processors), "-dest", root, file],
     ],
-    { signal: options.signal, onLine: progressReader(options.onProgress) },
+    { signal: options.signal, onText: progressReader(options.onProgress) },
   );
 }
 
@@ -102,12 +102,12 @@ function stamp(path: string, seconds: number): void {
   file.writeSync(field);
 }
 
-/** Both programs draw `[===  ] DONE/TOTAL  PERCENT%`, over and over, with carriage returns. */
+/** Both programs draw `[===  ] DONE/TOTAL  PERCENT%` over and over; the last one counts. */
 function progressReader(
   onProgress: (done: number, total: number) => void,
-): (line: string) => void {
-  return (line) => {
-    const [, done, total] = /\]\s*(\d+)\/(\d+)\s+\d+%\s*$/.exec(line) ?? [];
+): (text: string) => void {
+  return (text) => {
+    const [, done, total] = [...text.matchAll(/\]\s*(\d+)\/(\d+)\s+\d+%/g)].at(-1) ?? [];
     if (done !== undefined && total !== undefined) onProgress(Number(done), Number(total));
   };
 }

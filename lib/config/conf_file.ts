@@ -1,0 +1,50 @@
+/**
+ * The lines of a configuration file.
+ *
+ * @module
+ */
+
+import { EnrootError } from "../errors.ts";
+import { isAllowedKey } from "./keys.ts";
+
+/** One setting, as it is written. */
+export interface Setting {
+  readonly key: string;
+  /** Not expanded yet. */
+  readonly value: string;
+  /** Where it stands, for messages: `FILE:LINE`. */
+  readonly place: string;
+}
+
+/**
+ * Read the lines of a configuration file: `KEY VALUE` or `KEY=VALUE`, with `#` before comments.
+ *
+ * A comment takes a line of its own or follows white space. A value in a pair of quotes of one kind is
+ * what is between them.
+ *
+ * @param file its path, for messages
+ * @throws {EnrootError} code `bad-config-line`, naming file and line
+ */
+export function parseConfFile(text: string, file: string): Setting[] {
+  const settings: Setting[] = [];
+  for (const [index, line] of text.split("\n").entries()) {
+    const content = line.trim();
+    if (content === "" || content.startsWith("#")) continue;
+    const place = `${file}:${index + 1}`;
+    const [, key = "", rest = ""] = /^([A-Za-z_][A-Za-z0-9_]*)(?:\s*=\s*|\s+|$)(.*)$/
+      .exec(content) ?? [];
+    if (key === "") {
+      throw new EnrootError("bad-config-line", `${place}: '${content}' is no KEY VALUE line`);
+    }
+    if (!isAllowedKey(key)) {
+      throw new EnrootError("bad-config-line", `${place}: the key '${key}' is not known here`);
+    }
+    settings.push({ key, value: unquote(rest), place });
+  }
+  return settings;
+}
+
+function unquote(text: string): string {
+  const [, , quoted] = /^(["'])(.*)\1\s*(?:#.*)?$/.exec(text) ?? [];
+  return quoted ?? text.replace(/(?:^|\s+)#.*$/, "").trimEnd();
+}

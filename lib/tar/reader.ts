@@ -94,6 +94,22 @@ export class TarReader {
     }
   }
 
+  /**
+   * Pass over the content of the file that the last block began, whose bytes the caller does not
+   * write: for archives that can be seeked in.
+   *
+   * @returns how many bytes follow that must not be written, the padding included
+   */
+  skipContent(): number {
+    if (this.#state !== "content" && this.#state !== "skip") return 0;
+    const isContent = this.#state === "content";
+    const skipped = this.#data + this.#padding;
+    this.#data = this.#padding = 0;
+    if (isContent) this.#handler.end();
+    this.#state = "header";
+    return skipped;
+  }
+
   /** The archive's bytes are at their end. @throws {TarError} when it is not */
   end(): void {
     if (this.#state === "ended") return;

@@ -1,0 +1,102 @@
+/**
+ * Archives on disk, inflated when they are compressed.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../errors.ts";
+import { AT, close, must, O, openAt, writeAll } from "../sys/at.ts";
+import { cstring } from "../sys/libc.ts";
+import { readRegion } from "../streams/file_region.ts";
+import { inflate, sniffCompression } from "../streams/inflate.ts";
+import type { LayoutFiles } from "./layout.ts";
+import type { SourceOptions } from "./options.ts";
+import { TarIndex } from "./tar_index.ts";
+
+/**
+ * Open an archive. A compressed one is inflated into a temporary file, which is gone when the archive
+ * is disposed of, or when the process ends: it has no name by then.
+ *
+ * @throws {EnrootError} when it is not there, is no archive, or is damaged
+ */
+export async function openArchive(
+  path: string,
+  { tempPath, signal }: SourceOptions,
+): Promise<LayoutFiles & { readonly index: TarIndex }> {
+  const { start, size } = readStart(path);
+  const compression = sniffCompression(start);
+  if (compression === "none") return filesOf(TarIndex.open(path, path), () => {});
+
+  const name = makeTempFile(tempPath);
+  const file = openAt(AT.FDCWD, cstring(name), O.RDWR);
+  // Reachable by its descriptor only, so nothing is left behind however this ends.
+  Deno.removeSync(name);
+  must(file, "open", name);
+  try {
+    await inflate(
+      abortable(readRegion({ path, offset: 0, size }, path), signal),
+      compression,
+      (bytes) => void must(writeAll(file, bytes), "write", tempPath),
+      path,
+    );
+    return filesOf(TarIndex.open(`/proc/self/fd/${file}`, path), () => close(file));
+  } catch (error) {
+    close(file);
+    if (error instanceof EnrootError || signal.aborted) throw error;
+    throw new EnrootError(
+      "cannot-write",
+      `cannot inflate ${path} into ${tempPath}: ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+function filesOf(
+  index: TarIndex,
+  close: () => void,
+): LayoutFiles & { readonly index: TarIndex } {
+  return {
+    index,
+    find: (path) => Promise.resolve(index.find(path)),
+    [Symbol.asyncDispose]: () => Promise.resolve(close()),
+  };
+}
+
+function makeTempFile(folder: string): string {
+  try {
+    return Deno.makeTempFileSync({ dir: folder, prefix: "enroot-archive." });
+  } catch (error) {
+    throw new EnrootError(
+      "cannot-write",
+      `cannot make a temporary file in ${folder}: ${
+        reasonOf(error)
+      }: ENROOT_TEMP_PATH names another`,
+      { cause: error },
+    );
+  }
+}
+
+function readStart(path: string): { start: Uint8Array; size: number } {
+  try {
+    using file = Deno.openSync(path);
+    const { isFile, size } = file.statSync();
+    if (!isFile) throw new EnrootError("bad-archive", `${path} is no archive file`);
+    const start = new Uint8Array(4);
+    return { start: start.subarray(0, file.readSync(start) ?? 0), size };
+  } catch (error) {
+    if (error instanceof EnrootError) throw error;
+    throw error instanceof Deno.errors.NotFound
+      ? new EnrootError("not-found", `${path}: no such archive`)
+      : new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+async function* abortable(
+  source: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for await (const bytes of source) {
+    signal.throwIfAborted();
+    yield bytes;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Images in OCI layouts: a folder (`oci:`), or the same inside an archive (`oci-archive:`).
+ *
+ * Source: OCI image-spec 1.1, `image-layout.md`.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../errors.ts";
+import { hexOf } from "../oci/digest.ts";
+import { type Descriptor, type ImageIndex, parseManifest } from "../oci/manifest.ts";
+import type { Image, LayerFile } from "./image.ts";
+import {
+  type BlobStore,
+  checkDocument,
+  chooseManifest,
+  type ChosenManifest,
+  imageOf,
+  maxDocument,
+} from "./open_manifest.ts";
+
+/** The files of a layout, wherever they are. */
+export interface LayoutFiles extends AsyncDisposable {
+  /** Where a file is, by its path in the layout; `undefined` when it is not there. */
+  find(path: string): Promise<LayerFile | undefined>;
+}
+
+/** The name of an image in a layout, as the specification and as containerd write it. */
+const nameAnnotations = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+
+/** A layout. */
+export class Layout implements BlobStore {
+  readonly #files: LayoutFiles;
+  readonly #uri: string;
+
+  /** @param uri what it is called in messages */
+  constructor(files: LayoutFiles, uri: string) {
+    this.#files = files;
+    this.#uri = uri;
+  }
+
+  /**
+   * The manifest of an image for an architecture.
+   *
+   * @param tag which image; it may be left out when there is one only
+   * @throws {EnrootError} code `no-tag`, listing the tags there are
+   */
+  async manifest(tag: string | undefined, architecture: string): Promise<ChosenManifest> {
+    const file = await this.#files.find("index.json");
+    if (file === undefined) {
+      throw new EnrootError("bad-layout", `${this.#uri} is no OCI layout: it has no index.json`);
+    }
+    const bytes = await readDocument(file, `the index of ${this.#uri}`);
+    const index = parseManifest(bytes, undefined, `the index of ${this.#uri}`);
+    if (index.kind !== "index") {
+      throw new EnrootError("bad-layout", `${this.#uri}: its index.json is no index`);
+    }
+    const chosen = chooseByTag(index, tag, this.#uri);
+    // Several entries of one name are one image for several platforms.
+    const document = chosen.length === 1 && chosen[0] !== undefined
+      ? await this.read(chosen[0], `the manifest of ${this.#uri}`)
+      : new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, manifests: chosen }));
+    return await chooseManifest(document, chosen[0]?.mediaType, this, architecture, this.#uri);
+  }
+
+  /** The image of a manifest; disposing of it frees the layout's files. */
+  image(chosen: ChosenManifest, architecture: string): Promise<Image> {
+    return imageOf(
+      chosen,
+      this,
+      architecture,
+      this.#uri,
+      async () => await this.#files[Symbol.asyncDispose](),
+    );
+  }
+
+  async read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
+    const bytes = await readDocument(await this.#blob(descriptor, what), what);
+    return checkDocument(bytes, descriptor.digest, what);
+  }
+
+  async open(descriptor: Descriptor): Promise<LayerFile> {
+    const what = `layer ${descriptor.digest} of ${this.#uri}`;
+    const file = await this.#blob(descriptor, what);
+    if (file.size === descriptor.size) return file;
+    throw new EnrootError(
+      "size-mismatch",
+      `${what} has ${file.size} bytes, its manifest states ${descriptor.size}`,
+    );
+  }
+
+  async #blob({ digest }: Descriptor, what: string): Promise<LayerFile> {
+    const file = await this.#files.find(`blobs/sha256/${hexOf(digest)}`);
+    if (file !== undefined) return file;
+    throw new EnrootError("bad-layout", `${what} is missing`);
+  }
+}
+
+/** A layout that is a folder. @throws {EnrootError} code `not-found` when there is none */
+export function folderFiles(folder: string): LayoutFiles {
+  return {
+    find: (path) =>
+      Promise.resolve().then(() => {
+        const whole = `${folder}/${path}`;
+        try {
+          const { isFile, size } = Deno.statSync(whole);
+          return isFile ? { path: whole, offset: 0, size } : undefined;
+        } catch (error) {
+          if (error instanceof Deno.errors.NotFound) return undefined;
+          throw new EnrootError("cannot-read", `cannot read ${whole}: ${reasonOf(error)}`, {
+            cause: error,
+          });
+        }
+      }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** A small file's bytes. @throws {EnrootError} when it is too large to be a document */
+export async function readDocument(file: LayerFile, what: string): Promise<Uint8Array> {
+  if (file.size > maxDocument) {
+    throw new EnrootError("too-large", `${what} has ${file.size} bytes: that is no document`);
+  }
+  using opened = await Deno.open(file.path);
+  await opened.seek(file.offset, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(file.size);
+  for (let at = 0; at < bytes.length;) {
+    const length = await opened.read(bytes.subarray(at));
+    if (length === null) throw new EnrootError("truncated", `${what} is truncated`);
+    at += length;
+  }
+  return bytes;
+}
+
+function chooseByTag(
+  { manifests }: ImageIndex,
+  tag: string | undefined,
+  uri: string,
+): readonly Descriptor[] {
+  const named = manifests.map((entry) => ({ entry, names: namesOf(entry) }));
+  const all = [...new Set(named.flatMap(({ names }) => names))];
+  const chosen = tag === undefined
+    ? all.length > 1 ? [] : manifests
+    : named.filter(({ names }) =>
+      names.some((name) => name === tag || name.endsWith(`:${tag}`) || name.endsWith(`/${tag}`))
+    ).map(({ entry }) => entry);
+  if (chosen.length > 0) return chosen;
+  throw new EnrootError(
+    "no-tag",
+    tag === undefined
+      ? `${uri} holds several images, name one by its tag: ${all.join(", ")}`
+      : `${uri} holds no image '${tag}'; there is: ${all.join(", ") || "one without a tag"}`,
+  );
+}
+
+function namesOf({ annotations }: Descriptor): string[] {
+  const found = nameAnnotations.map((key) => annotations?.[key]);
+  return found.filter((name) => name !== undefined).slice(0, 1);
+}

@@ -1,0 +1,29 @@
+/**
+ * At most so many at once.
+ *
+ * @module
+ */
+
+/** Lets a number of pieces of work run at once; the others wait their turn. */
+export class Limiter {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  /** @param limit how many; 0: no limit */
+  constructor(limit: number) {
+    this.#free = limit === 0 ? Infinity : limit;
+  }
+
+  /** Do work when it is its turn. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}

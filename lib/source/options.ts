@@ -1,0 +1,29 @@
+/**
+ * How sources are used.
+ *
+ * @module
+ */
+
+/** What every source may need to know. */
+export interface SourceOptions {
+  /** The architecture that is wanted, by the name images use. */
+  readonly architecture: string;
+  /** The blob cache: an OCI layout, made when it is missing. */
+  readonly cachePath: string;
+  /** Where temporary files go. */
+  readonly tempPath: string;
+  /** Whether registries may be spoken to without TLS. */
+  readonly allowHttp: boolean;
+  /** How long a registry may take to answer, or to send the next bytes; 0: no limit. */
+  readonly connectTimeoutSeconds: number;
+  /** How long one blob may take; 0: no limit. */
+  readonly transferTimeoutSeconds: number;
+  /** How often a request is tried again. */
+  readonly retries: number;
+  /** How many blobs are fetched at once; 0: no limit. */
+  readonly maxConnections: number;
+  /** Ends everything. */
+  readonly signal: AbortSignal;
+  /** Takes what a user may want to know. */
+  readonly log: (level: "debug" | "info" | "warning", message: string) => void;
+}

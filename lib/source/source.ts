@@ -1,0 +1,56 @@
+/**
+ * Opening an image, wherever it is.
+ *
+ * @module
+ */
+
+import { EnrootError } from "../errors.ts";
+import type { Digest } from "../oci/digest.ts";
+import { openArchive } from "./archive_file.ts";
+import { openDockerArchive } from "./docker_archive.ts";
+import type { Image } from "./image.ts";
+import { folderFiles, Layout } from "./layout.ts";
+import type { SourceOptions } from "./options.ts";
+import { openRegistryImage, resolveRegistryDigest } from "./registry/registry.ts";
+import { formatUri, type ImageUri } from "./uri.ts";
+
+export type { SourceOptions } from "./options.ts";
+
+/**
+ * Open the image a URI names: its manifest and config are read and checked, its layers not yet.
+ *
+ * @throws {EnrootError} when it cannot be had, is for another architecture, or is damaged
+ */
+export async function openImage(uri: ImageUri, options: SourceOptions): Promise<Image> {
+  const { architecture } = options;
+  const name = formatUri(uri);
+  if (uri.scheme === "docker") return await openRegistryImage(uri.reference, options);
+  await using undo = new AsyncDisposableStack();
+  const files = undo.use(
+    uri.scheme === "oci" ? folderFiles(uri.path) : await openArchive(uri.path, options),
+  );
+  let image: Image;
+  if (uri.scheme === "docker-archive") {
+    image = await openDockerArchive(files, uri.tag, architecture, name);
+  } else {
+    const layout = new Layout(files, name);
+    image = await layout.image(await layout.manifest(uri.tag, architecture), architecture);
+  }
+  undo.move();
+  return image;
+}
+
+/**
+ * The digest of an image's manifest, for the architecture.
+ *
+ * @throws {EnrootError} as {@linkcode openImage}; code `no-manifest` where an image has none
+ */
+export async function resolveDigest(uri: ImageUri, options: SourceOptions): Promise<Digest> {
+  if (uri.scheme === "docker") return await resolveRegistryDigest(uri.reference, options);
+  await using image = await openImage(uri, options);
+  if (image.manifestDigest !== undefined) return image.manifestDigest;
+  throw new EnrootError(
+    "no-manifest",
+    `${image.uri} has no manifest: its image ID is ${image.imageId}`,
+  );
+}

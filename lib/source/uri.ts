@@ -1,0 +1,85 @@
+/**
+ * Image URIs: what users type, and what is noted of where an image came from.
+ *
+ * @module
+ */
+
+import { EnrootError } from "../errors.ts";
+import { formatReference, parseReference, type Reference } from "../oci/reference.ts";
+
+/** The schemes of local images. */
+export type LocalScheme = "oci" | "oci-archive" | "docker-archive";
+
+/** Where an image is. */
+export type ImageUri =
+  | { readonly scheme: "docker"; readonly reference: Reference }
+  | {
+    readonly scheme: LocalScheme;
+    /** Absolute. */
+    readonly path: string;
+    readonly tag?: string;
+  };
+
+const localSchemes: readonly string[] = ["oci", "oci-archive", "docker-archive"];
+
+/**
+ * Parse an image URI: `docker://REFERENCE`, `oci:PATH[:TAG]`, `oci-archive:PATH[:TAG]`,
+ * `docker-archive:PATH[:TAG]`, the latter three with `//` too.
+ *
+ * @throws {EnrootError} code `bad-uri`, with the schemes there are
+ */
+export function parseImageUri(text: string): ImageUri {
+  const [, scheme = "", rest = ""] = /^([a-z][a-z-]*):(.*)$/s.exec(text) ?? [];
+  if (scheme === "docker" && rest.startsWith("//")) {
+    return { scheme, reference: parseReference(rest.slice(2)) };
+  }
+  if (localSchemes.includes(scheme)) return parseLocal(scheme as LocalScheme, rest, text);
+  throw new EnrootError(
+    "bad-uri",
+    `image URI '${text}': it must begin with docker://, oci:, oci-archive: or docker-archive:`,
+  );
+}
+
+/** A URI in its full form, without the user: paths absolute, odd bytes percent-encoded. */
+export function formatUri(uri: ImageUri): string {
+  if (uri.scheme === "docker") return `docker://${formatReference(uri.reference)}`;
+  const tag = uri.tag === undefined ? "" : `:${uri.tag}`;
+  return `${uri.scheme}:${percentEncode(uri.path + tag)}`;
+}
+
+/** The file an image is imported to by default: its path and tag with `/` and `:` as `+`, `.sqsh`. */
+export function defaultFileName(uri: ImageUri): string {
+  const parts = uri.scheme === "docker"
+    ? [uri.reference.typedRepository, uri.reference.tag ?? uri.reference.digest?.slice(0, 19)]
+    : [uri.path.replace(/\/+$/, "").replace(/^.*\//, "").replace(/\.tar(\.\w+)?$/, ""), uri.tag];
+  const name = parts.filter((part) => part !== undefined).join("+");
+  return `${name.replaceAll(/[/:]/g, "+")}.sqsh`;
+}
+
+function parseLocal(scheme: LocalScheme, rest: string, text: string): ImageUri {
+  const typed = rest.startsWith("//") ? rest.slice(2) : rest;
+  // A colon may be part of the path: only what cannot be one is a tag.
+  const [, path = "", tag] = /^(.*?)(?::([^:/]+(?:\/[^:/]+)*(?::[^:/]+)?))?$/s.exec(typed) ?? [];
+  if (path === "" || path.includes("\0")) {
+    throw new EnrootError("bad-uri", `image URI '${text}' names no path`);
+  }
+  return {
+    scheme,
+    path: absolute(path),
+    ...(tag === undefined ? {} : { tag }),
+  };
+}
+
+function absolute(path: string): string {
+  const whole = path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+  return `/${whole.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
+}
+
+function percentEncode(text: string): string {
+  return [...new TextEncoder().encode(text)].map((byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9._:/@+#-]/.test(character)
+      ? character
+      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }).join("");
+}

@@ -1,0 +1,124 @@
+/*
+ * enroot-nsenter: run a command in new namespaces, or in those of a process.
+ *
+ * It is what a process with threads cannot do for itself; everything else of a start is done by the
+ * program that it runs. The process stays the same: its PID is that of the command.
+ */
+#include "namespaces.h"
+#include "report.h"
+#include "seccomp.h"
+
+#include <getopt.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char usage[] =
+    "Usage: enroot-nsenter [OPTION]... [--] COMMAND [ARG]...\n"
+    "\n"
+    "Run a command in new namespaces, or in those of a process.\n"
+    "\n"
+    "  --target PID    join the namespaces of PID instead of making new ones\n"
+    "  --user --mount --net --ipc --uts --cgroup\n"
+    "                  which namespaces\n"
+    "  --remap-root    be root in the new user namespace\n"
+    "  --workdir DIR   run it in DIR\n"
+    "  --envfile FILE  its environment: lines NAME=VALUE, and nothing else\n";
+
+static long number(const char *text)
+{
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value <= 0 || value > 0x7fffffff)
+        fail("'%s' is no process id", text);
+    return value;
+}
+
+/* The lines of a file as an environment; it stays in memory for execve(2). */
+static void load_environment(const char *path)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        fail("cannot open %s: %s", path, strerror(errno));
+    if (clearenv() != 0)
+        fail("cannot clear the environment");
+    for (ssize_t length; (length = getline(&line, &size, file)) >= 0;) {
+        if (length > 0 && line[length - 1] == '\n')
+            line[length - 1] = '\0';
+        if (strchr(line, '=') == NULL || line[0] == '=')
+            continue;
+        if (putenv(line) != 0)
+            fail("cannot set the environment: %s", strerror(errno));
+        line = NULL; /* it is the environment's now */
+        size = 0;
+    }
+    if (ferror(file))
+        fail("cannot read %s: %s", path, strerror(errno));
+    free(line);
+    fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+    enum { TARGET = 1, REMAP, WORKDIR, ENVFILE, HELP, KIND };
+    static const int kinds[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC,
+                                 CLONE_NEWUTS, CLONE_NEWCGROUP };
+    static const struct option options[] = {
+        { "user", no_argument, NULL, KIND }, { "mount", no_argument, NULL, KIND + 1 },
+        { "net", no_argument, NULL, KIND + 2 }, { "ipc", no_argument, NULL, KIND + 3 },
+        { "uts", no_argument, NULL, KIND + 4 }, { "cgroup", no_argument, NULL, KIND + 5 },
+        { "target", required_argument, NULL, TARGET }, { "remap-root", no_argument, NULL, REMAP },
+        { "workdir", required_argument, NULL, WORKDIR },
+        { "envfile", required_argument, NULL, ENVFILE }, { "help", no_argument, NULL, HELP },
+        { NULL, 0, NULL, 0 },
+    };
+    const char *workdir = NULL, *envfile = NULL;
+    pid_t target = 0;
+    bool remap_root = false;
+    int flags = 0;
+
+    for (int option; (option = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
+        if (option >= KIND && option < KIND + (int)(sizeof kinds / sizeof *kinds))
+            flags |= kinds[option - KIND];
+        else if (option == TARGET)
+            target = (pid_t)number(optarg);
+        else if (option == REMAP)
+            remap_root = true;
+        else if (option == WORKDIR)
+            workdir = optarg;
+        else if (option == ENVFILE)
+            envfile = optarg;
+        else {
+            bool asked = option == HELP || option == 'h';
+            fputs(usage, asked ? stdout : stderr);
+            return asked ? 0 : 1;
+        }
+    }
+    if (optind >= argc) {
+        fputs(usage, stderr);
+        return 1;
+    }
+
+    /* Read before the file may be out of sight. */
+    if (envfile != NULL)
+        load_environment(envfile);
+    if (target != 0)
+        join_namespaces(target, flags);
+    else
+        make_namespaces(flags, remap_root);
+    if (flags & CLONE_NEWUSER) {
+        if (install_identity_filter() < 0)
+            fail("cannot install the filter of system calls: %s", strerror(errno));
+        keep_capabilities();
+    }
+    if (workdir != NULL && chdir(workdir) < 0)
+        fail("cannot change to %s: %s", workdir, strerror(errno));
+
+    execvp(argv[optind], argv + optind);
+    fail_code(errno == ENOENT ? 127 : 126, "cannot run %s: %s", argv[optind], strerror(errno));
+}

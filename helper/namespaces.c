@@ -1,0 +1,148 @@
+#include "namespaces.h"
+
+#include "report.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    size_t length = strlen(text);
+    if (fd < 0 || write(fd, text, length) != (ssize_t)length)
+        fail("cannot write %s: %s", path, strerror(errno));
+    close(fd);
+}
+
+/* Why user namespaces may be refused, as far as the system tells. */
+static const char *advice(int reason)
+{
+    static const struct { const char *path; char off; const char *text; } switches[] = {
+        { "/proc/sys/user/max_user_namespaces", '0', "sysctl user.max_user_namespaces is 0" },
+        { "/proc/sys/kernel/unprivileged_userns_clone", '0',
+          "sysctl kernel.unprivileged_userns_clone is 0" },
+        { "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1',
+          "AppArmor restricts them: sysctl kernel.apparmor_restrict_unprivileged_userns is 1" },
+    };
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
+        char value = 0;
+        int fd = open(switches[i].path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        bool is_off = read(fd, &value, 1) == 1 && value == switches[i].off;
+        close(fd);
+        if (is_off)
+            return switches[i].text;
+    }
+    return reason == ENOSPC ? "the limit of user namespaces is reached" : "the kernel refuses them";
+}
+
+static void map_ids(uid_t uid, gid_t gid, bool remap_root)
+{
+    char map[64];
+    /* Only then may a plain user map groups. */
+    write_file("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof map, "%u %u 1\n", remap_root ? 0 : uid, uid);
+    write_file("/proc/self/uid_map", map);
+    snprintf(map, sizeof map, "%u %u 1\n", remap_root ? 0 : gid, gid);
+    write_file("/proc/self/gid_map", map);
+}
+
+static void raise_loopback(void)
+{
+    struct ifreq request = { .ifr_name = "lo" };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+        fail("cannot look at the loopback interface: %s", strerror(errno));
+    request.ifr_flags = (short)(request.ifr_flags | IFF_UP | IFF_RUNNING);
+    if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        fail("cannot bring up the loopback interface: %s", strerror(errno));
+    close(fd);
+}
+
+void make_namespaces(int flags, bool remap_root)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (flags & CLONE_NEWUSER) {
+        if (unshare(CLONE_NEWUSER) < 0) {
+            int reason = errno;
+            fail("cannot make a user namespace: %s (%s)", strerror(reason), advice(reason));
+        }
+        map_ids(uid, gid, remap_root);
+    }
+    if (unshare(flags & ~CLONE_NEWUSER) < 0)
+        fail("cannot make namespaces: %s", strerror(errno));
+    /* What the host mounts later is seen; what is mounted here is not. */
+    if (flags & CLONE_NEWNS && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        fail("cannot make mounts slaves of the host's: %s", strerror(errno));
+    if (flags & CLONE_NEWNET)
+        raise_loopback();
+}
+
+void join_namespaces(pid_t pid, int flags)
+{
+    /* The user namespace first: it gives the right to join the others. */
+    static const struct { const char *name; int flag; } kinds[] = {
+        { "user", CLONE_NEWUSER }, { "ipc", CLONE_NEWIPC }, { "uts", CLONE_NEWUTS },
+        { "net", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP }, { "pid", CLONE_NEWPID },
+        { "mnt", CLONE_NEWNS },
+    };
+    enum { N = sizeof kinds / sizeof *kinds };
+    int fds[N];
+    /* All are opened first: behind the mount namespace /proc is another one. */
+    for (size_t i = 0; i < N; i++) {
+        char path[64];
+        struct stat own, other;
+        fds[i] = -1;
+        if (!(flags & kinds[i].flag))
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, kinds[i].name);
+        fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+        if (fds[i] < 0 || fstat(fds[i], &other) < 0)
+            fail("cannot open the %s namespace of process %d: %s", kinds[i].name, (int)pid,
+                 strerror(errno));
+        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i].name);
+        if (stat(path, &own) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino) {
+            close(fds[i]);
+            fds[i] = -1;
+        }
+    }
+    for (size_t i = 0; i < N; i++) {
+        if (fds[i] < 0)
+            continue;
+        if (setns(fds[i], kinds[i].flag) < 0)
+            fail("cannot join the %s namespace of process %d: %s", kinds[i].name, (int)pid,
+                 strerror(errno));
+        close(fds[i]);
+    }
+}
+
+void keep_capabilities(void)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0)
+        fail("cannot read capabilities: %s", strerror(errno));
+    data[0].inheritable = data[0].permitted;
+    data[1].inheritable = data[1].permitted;
+    if (syscall(SYS_capset, &header, data) < 0)
+        fail("cannot set capabilities: %s", strerror(errno));
+    uint64_t permitted = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        if (!(permitted >> cap & 1))
+            continue;
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            fail("cannot keep capability %lu: %s", cap, strerror(errno));
+    }
+}

@@ -1,0 +1,19 @@
+/* Making and joining namespaces. */
+#ifndef NAMESPACES_H
+#define NAMESPACES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Make the namespaces of CLONE_NEW* flags; with a user namespace, the caller's ids are mapped to
+ * themselves, or to 0. Ends the program on failure. */
+void make_namespaces(int flags, bool remap_root);
+
+/* Join those of a process that are named by the flags and are not the caller's already. Ends the
+ * program on failure. */
+void join_namespaces(pid_t pid, int flags);
+
+/* Keep all capabilities of the namespace over execve(2). Ends the program on failure. */
+void keep_capabilities(void);
+
+#endif

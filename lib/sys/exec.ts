@@ -1,0 +1,84 @@
+/**
+ * Becoming another program.
+ *
+ * @module
+ */
+
+import { type CString, cstring, errno, SysError } from "./libc.ts";
+import { must } from "./at.ts";
+
+const libc = Deno.dlopen("libc.so.6", {
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
+  signal: { parameters: ["i32", "usize"], result: "usize" },
+  prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+}).symbols;
+
+const SIGPIPE = 13;
+const RLIMIT_NOFILE = 7;
+const lastSignal = 64;
+
+/**
+ * Replace this process by a program: same PID, same descriptors but those that close on exec.
+ *
+ * @param path the program, absolute
+ * @param argv its arguments, its name first
+ * @param environment its whole environment
+ * @throws {SysError} when that fails; otherwise it never returns
+ */
+export function execve(
+  path: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): never {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  // What the pointers point to must outlive the call.
+  const words = argv.map(cstring);
+  const settings = variables.map(cstring);
+  libc.execve(cstring(path), pointers(words), pointers(settings));
+  throw new SysError("execve", errno(), path);
+}
+
+/**
+ * Put back what the runtime changed of the process, just before it becomes another program.
+ *
+ * Handlers go by themselves; what was ignored must be ignored again, and SIGPIPE, which the runtime
+ * ignores, must not be.
+ *
+ * @param ignoredSignals the signals that the caller ignored
+ * @param softNofile the caller's soft limit of open files; `undefined`: not known, left as it is
+ */
+export function restoreCallerState(
+  ignoredSignals: ReadonlySet<number>,
+  softNofile: number | undefined,
+): void {
+  const SIG_DFL = 0n;
+  const SIG_IGN = 1n;
+  if (!ignoredSignals.has(SIGPIPE)) libc.signal(SIGPIPE, SIG_DFL);
+  for (const signal of ignoredSignals) if (signal <= lastSignal) libc.signal(signal, SIG_IGN);
+  if (softNofile === undefined) return;
+  const limit = new BigUint64Array(2);
+  const bytes = new Uint8Array(limit.buffer);
+  if (libc.prlimit(0, RLIMIT_NOFILE, null, bytes) < 0) return;
+  limit[0] = BigInt(softNofile) < (limit[1] ?? 0n) ? BigInt(softNofile) : limit[1] ?? 0n;
+  libc.prlimit(0, RLIMIT_NOFILE, bytes, null);
+}
+
+/**
+ * A file in memory that outlives execve(2): its number is for the next program.
+ *
+ * @throws {SysError}
+ */
+export function createMemoryFile(name: string): number {
+  const created = libc.memfd_create === null ? -1 : libc.memfd_create(cstring(name), 0);
+  return must(created < 0 ? -errno() : created, "memfd_create", name);
+}
+
+/** An array of pointers that ends with a null pointer. */
+function pointers(strings: readonly CString[]): Uint8Array<ArrayBuffer> {
+  const values = new BigUint64Array(strings.length + 1);
+  for (const [index, text] of strings.entries()) {
+    values[index] = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(text)));
+  }
+  return new Uint8Array(values.buffer);
+}

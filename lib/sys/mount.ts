@@ -1,0 +1,123 @@
+/**
+ * Mounts, by descriptor where a path could lead elsewhere.
+ *
+ * @module
+ */
+
+import { type CString, cstring, errno, SysError } from "./libc.ts";
+
+/** `MS_*` flags of `sys/mount.h`. */
+export const MS = {
+  RDONLY: 1,
+  NOSUID: 2,
+  NODEV: 4,
+  NOEXEC: 8,
+  SYNCHRONOUS: 16,
+  REMOUNT: 32,
+  MANDLOCK: 64,
+  DIRSYNC: 128,
+  NOATIME: 1024,
+  NODIRATIME: 2048,
+  BIND: 4096,
+  MOVE: 8192,
+  REC: 16_384,
+  SILENT: 32_768,
+  UNBINDABLE: 1 << 17,
+  PRIVATE: 1 << 18,
+  SLAVE: 1 << 19,
+  SHARED: 1 << 20,
+  RELATIME: 1 << 21,
+  STRICTATIME: 1 << 24,
+  LAZYTIME: 1 << 25,
+} as const;
+
+/** Lazy unmounting: what is in use goes when it no longer is. */
+export const MNT_DETACH = 2;
+
+const libc = Deno.dlopen("libc.so.6", {
+  mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  fstatvfs: { parameters: ["i32", "buffer"], result: "i32" },
+  chdir: { parameters: ["buffer"], result: "i32" },
+  unshare: { parameters: ["i32"], result: "i32" },
+  syscall: { parameters: ["i64", "buffer", "buffer"], result: "i64" },
+}).symbols;
+
+function must(result: number, call: string, subject: string): void {
+  if (result < 0) throw new SysError(call, errno(), subject);
+}
+
+function optional(text: string | undefined): CString | null {
+  return text === undefined ? null : cstring(text);
+}
+
+/** One call of mount(2). */
+export interface MountCall {
+  readonly source?: string;
+  readonly target: string;
+  readonly type?: string;
+  /** Of {@linkcode MS}. */
+  readonly flags: number;
+  /** What the file system itself understands, joined by commas. */
+  readonly data?: string;
+}
+
+/** mount(2). @throws {SysError} */
+export function mount({ source, target, type, flags, data }: MountCall, subject = target): void {
+  const result = libc.mount(
+    optional(source),
+    cstring(target),
+    optional(type),
+    BigInt(flags),
+    optional(data),
+  );
+  must(result, "mount", subject);
+}
+
+/** umount2(2). @throws {SysError} */
+export function unmount(target: string, flags = 0): void {
+  must(libc.umount2(cstring(target), flags), "umount", target);
+}
+
+/**
+ * The flags that the mount of an open file has: a mount from another namespace keeps them, and a
+ * remount that leaves one out is refused.
+ *
+ * @throws {SysError}
+ */
+export function mountFlagsOf(descriptor: number, subject: string): number {
+  const buffer = new Uint8Array(256);
+  must(libc.fstatvfs(descriptor, buffer), "fstatvfs", subject);
+  // struct statvfs of glibc on 64-bit systems; ST_* and MS_* differ from the ninth bit on.
+  const flags = Number(new DataView(buffer.buffer).getBigUint64(72, true));
+  const same = flags & (MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME);
+  return same | ((flags & 4096) === 0 ? 0 : MS.RELATIME);
+}
+
+const SYS_pivot_root = Deno.build.arch === "aarch64" ? 41n : 155n;
+
+/**
+ * Make a mount the root, and let go of the old one with everything mounted in it.
+ *
+ * @param root where the new root is mounted
+ * @throws {SysError}
+ */
+export function pivotRoot(root: string): void {
+  const dot = cstring(".");
+  must(libc.chdir(cstring(root)), "chdir", root);
+  // pivot_root(".", ".") stacks the old root on the new one: no folder is needed to put it in.
+  must(Number(libc.syscall(SYS_pivot_root, dot, dot)), "pivot_root", root);
+  must(libc.umount2(dot, MNT_DETACH), "umount", "the old root");
+  must(libc.chdir(cstring("/")), "chdir", "/");
+}
+
+/** chdir(2), also where Deno would look at the path first. @throws {SysError} */
+export function changeFolder(path: string): void {
+  must(libc.chdir(cstring(path)), "chdir", path);
+}
+
+/** A cgroup namespace of this thread's own, and of what it executes. @throws {SysError} */
+export function unshareCgroup(): void {
+  const CLONE_NEWCGROUP = 0x0200_0000;
+  must(libc.unshare(CLONE_NEWCGROUP), "unshare", "the cgroup namespace");
+}

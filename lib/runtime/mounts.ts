@@ -1,0 +1,133 @@
+/**
+ * Mounting what fstab lines say into a container.
+ *
+ * @module
+ */
+
+import { reasonOf } from "../errors.ts";
+import { close, must, O, openAt } from "../sys/at.ts";
+import { cstring } from "../sys/libc.ts";
+import { MNT_DETACH, mount, mountFlagsOf, MS, unmount } from "../sys/mount.ts";
+import type { MountEntry } from "./fstab.ts";
+import type { Rootfs } from "./rootfs.ts";
+import { AT } from "../sys/at.ts";
+
+/** What a bind mount can be given by a second call only. */
+const perMountFlags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME |
+  MS.RELATIME | MS.STRICTATIME;
+
+/**
+ * Mount an entry.
+ *
+ * Targets are resolved inside the root folder, and so are sources that lie in it; other sources are
+ * the host's.
+ *
+ * @param warn told of an entry that is done without
+ * @throws {SysError} when it fails and may not
+ */
+export function mountEntry(
+  rootfs: Rootfs,
+  entry: MountEntry,
+  warn: (message: string) => void,
+): void {
+  try {
+    attempt(rootfs, entry);
+  } catch (error) {
+    const message = `${entry.place}: cannot mount ${entry.source} on ${entry.target}: ${
+      reasonOf(error)
+    }`;
+    if (!entry.nofail) {
+      throw Object.assign(error instanceof Error ? error : new Error(), { message });
+    }
+    if (!entry.silent) warn(`${message}: going on without it`);
+  }
+}
+
+/**
+ * Set flags of a mount that is there; what it has and may not lose is kept.
+ *
+ * @param path where it is mounted
+ * @throws {SysError}
+ */
+export function remount(path: string, set: number, clear: number, subject: string): void {
+  const descriptor = must(openAt(AT.FDCWD, cstring(path), O.PATH), "open", subject);
+  let has: number;
+  try {
+    has = mountFlagsOf(descriptor, subject);
+  } finally {
+    close(descriptor);
+  }
+  const flags = MS.REMOUNT | MS.BIND | has & ~(clear & perMountFlags) | set & perMountFlags;
+  try {
+    mount({ target: path, flags }, subject);
+  } catch (error) {
+    // Flags of the host's mount are locked: what it has beyond the wish stays.
+    if (clear === 0) throw error;
+    mount({ target: path, flags: flags | has }, subject);
+  }
+}
+
+function attempt(rootfs: Rootfs, entry: MountEntry): void {
+  const { target, flags } = entry;
+  if (entry.detach) {
+    rootfs.with(target, (path) => unmount(path, MNT_DETACH));
+    return;
+  }
+  withSource(rootfs, entry, (source) => {
+    if (entry.create !== undefined) rootfs.create(target, kindOf(entry.create, source));
+    const isBind = (flags & MS.BIND) !== 0;
+    if (entry.move) {
+      rootfs.with(target, (path) => mount({ source, target: path, flags: MS.MOVE }, target));
+    } else if (isBind) {
+      const recursive = flags & MS.REC;
+      rootfs.with(target, (path) => {
+        mount({ source, target: path, flags: MS.BIND | recursive }, target);
+      });
+    } else if ((flags & MS.REMOUNT) === 0 && (entry.type !== "none" || !isOnlyPropagation(entry))) {
+      rootfs.with(target, (path) => {
+        mount({
+          source,
+          target: path,
+          type: entry.type,
+          flags,
+          ...(entry.data === "" ? {} : { data: entry.data }),
+        }, target);
+      });
+    }
+    const wanted = flags & perMountFlags;
+    const isChange = isBind || (flags & MS.REMOUNT) !== 0;
+    if (isChange && (wanted !== 0 || entry.cleared !== 0)) {
+      rootfs.with(target, (path) => remount(path, wanted, entry.cleared, target));
+    }
+    for (const propagation of entry.propagation) {
+      rootfs.with(target, (path) => mount({ target: path, flags: propagation }, target));
+    }
+  });
+}
+
+/** A line that only changes how mounts propagate. */
+function isOnlyPropagation({ propagation }: MountEntry): boolean {
+  return propagation.length > 0;
+}
+
+function withSource(
+  rootfs: Rootfs,
+  { source, flags, move }: MountEntry,
+  use: (source: string) => void,
+): void {
+  const isPath = (flags & MS.BIND) !== 0 || move;
+  const inside = `${rootfs.path}/`;
+  if (!isPath || !source.startsWith(inside)) return use(source);
+  const path = source.slice(inside.length);
+  if (rootfs.fileMode(path) === undefined) rootfs.create(path, "dir");
+  rootfs.with(path, use);
+}
+
+function kindOf(create: "dir" | "file" | "auto", source: string): "dir" | "file" {
+  if (create !== "auto") return create;
+  try {
+    return Deno.statSync(source).isDirectory ? "dir" : "file";
+  } catch {
+    return "dir";
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The first stage of a start, outside the namespaces: it decides everything, and becomes the second.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../errors.ts";
+import { must, writeAll } from "../sys/at.ts";
+import { createMemoryFile, execve } from "../sys/exec.ts";
+import type { Plan, TextFile } from "./plan.ts";
+
+/** What is to be started, and by what means. */
+export interface StartRequest {
+  readonly plan: Plan;
+  /** Which further namespaces the container gets: `net`, `ipc`, `uts`. */
+  readonly unshare: readonly string[];
+  /** Whether it gets a user namespace; without one the caller is root and stays it. */
+  readonly userNamespace: boolean;
+  /** Where `enroot-nsenter` is. */
+  readonly helper: string;
+  /** The arguments that start this program's second stage; the plan's descriptor is added. */
+  readonly secondStage: readonly string[];
+  /** The environment of this process, as it is: what the launcher hid stays hidden. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * Start: this process becomes the container's command, with its PID.
+ *
+ * @throws {EnrootError} when it cannot; otherwise it never returns
+ */
+export function start(request: StartRequest): never {
+  const { plan, unshare, helper, secondStage, environment } = request;
+  const descriptor = createMemoryFile("enroot-plan");
+  const bytes = new TextEncoder().encode(JSON.stringify(plan));
+  must(writeAll(descriptor, bytes), "write", "the plan of the start");
+  const argv = [
+    ...[helper, "--mount", ...unshare.map((kind) => `--${kind}`)],
+    ...(request.userNamespace ? ["--user"] : []),
+    ...(plan.remapRoot ? ["--remap-root"] : []),
+    ...["--", ...secondStage, String(descriptor)],
+  ];
+  execve(helper, argv, environment);
+}
+
+/**
+ * The configuration files of a start: those of each folder that end so, by name; a file in a later
+ * folder takes the place of one with its name in an earlier.
+ *
+ * @param folders in the order of rank, lowest first; those that are not there are passed over
+ * @param ending for example `.fstab`
+ * @throws {EnrootError} when one cannot be read
+ */
+export function readConfigFiles(folders: readonly string[], ending: string): TextFile[] {
+  const paths = new Map<string, string>();
+  for (const folder of folders) {
+    for (const name of namesIn(folder)) {
+      if (name.endsWith(ending)) paths.set(name, `${folder}/${name}`);
+    }
+  }
+  return [...paths].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => ({
+    path,
+    text: readText(path),
+  }));
+}
+
+/** A file's text. @throws {EnrootError} code `cannot-read`, naming it */
+export function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new EnrootError("cannot-read", `cannot read ${folder}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * `deno task compile`: makes the single executable `dist/enroot`.
+ *
+ * Two forms, behind the same launcher: with `DENORT_BIN` set, the program compiled by `deno compile` on
+ * that base; without, the runtime that builds it and the bundled program.
+ *
+ * @module
+ */
+
+import { runtimeFlags } from "../lib/process/assets.ts";
+import { pack, type PackedFile } from "./payload.ts";
+
+const top = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
+const helpers = ["enroot-nsenter"];
+
+/** Files and command of a payload. */
+interface Contents {
+  readonly files: readonly PackedFile[];
+  readonly words: readonly string[];
+}
+
+/** Run a program in the project's folder; what it prints is shown when it fails. */
+async function run(...argv: string[]): Promise<void> {
+  const [program = "", ...args] = argv;
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: top }).output();
+  if (success) return;
+  await Deno.stderr.write(stdout);
+  await Deno.stderr.write(stderr);
+  throw new Error(`${argv.join(" ")} failed`);
+}
+
+async function filesIn(folder: string, prefix: string): Promise<PackedFile[]> {
+  const found: PackedFile[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) found.push(...await filesIn(path, `${prefix}${name}/`));
+    else {
+      const isProgram = ((await Deno.stat(path)).mode ?? 0) & 0o100;
+      found.push({ name: `${prefix}${name}`, path, mode: isProgram ? 0o755 : 0o644 });
+    }
+  }
+  return found;
+}
+
+/** The entries of a bundle: each worker is a program of its own. */
+async function entries(): Promise<string[]> {
+  const workers = (await Array.fromAsync(Deno.readDir(`${top}/workers`)))
+    .map(({ name }) => name).filter((name) => name.endsWith(".ts") && !name.endsWith("_test.ts"));
+  return ["main.ts", ...workers.sort().map((name) => `workers/${name}`)];
+}
+
+async function bundled(work: string): Promise<Contents> {
+  await run(
+    Deno.execPath(),
+    ...["bundle", "--quiet", "--platform=deno", "--code-splitting", `--outdir=${work}/bundle`],
+    ...await entries(),
+  );
+  return {
+    files: [
+      { name: "deno", path: Deno.execPath(), mode: 0o755 },
+      ...await filesIn(`${work}/bundle`, ""),
+    ],
+    words: ["@/deno", ...runtimeFlags, "@/main.js"],
+  };
+}
+
+async function compiled(work: string): Promise<Contents> {
+  const included = (await entries()).slice(1).flatMap((worker) => ["--include", worker]);
+  const output = `${work}/enroot`;
+  await run(
+    Deno.execPath(),
+    ...["compile", "--quiet", "--allow-all", "--no-prompt", ...included],
+    ...[`--output=${output}`, "main.ts"],
+  );
+  return { files: [{ name: "enroot", path: output, mode: 0o755 }], words: ["@/enroot"] };
+}
+
+/** Make the executable. @returns its path */
+export async function compile(log: (line: string) => void): Promise<string> {
+  const begun = performance.now();
+  await run("make", "-s", "-C", "helper");
+  const work = await Deno.makeTempDir();
+  try {
+    const isCompiled = Deno.env.get("DENORT_BIN") !== undefined;
+    const { files, words } = isCompiled ? await compiled(work) : await bundled(work);
+    const build = `${top}/helper/build`;
+    const all = [
+      ...files,
+      ...helpers.map((name) => ({
+        name: `libexec/${name}`,
+        path: `${build}/${name}`,
+        mode: 0o755,
+      })),
+      ...await filesIn(`${top}/packaging/etc`, "etc/"),
+    ];
+    await Deno.mkdir(`${top}/dist`, { recursive: true });
+    const output = `${top}/dist/enroot`;
+    const { id, size } = await pack(`${build}/enroot-launcher`, all, words, output);
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+    log(
+      `Made dist/enroot (${isCompiled ? "compiled" : "bundled"} form, ` +
+        `${(size / 2 ** 20).toFixed(0)} MiB, content ${id.slice(0, 12)}) in ${seconds} s`,
+    );
+    return output;
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+if (import.meta.main) await compile(console.log);

@@ -1,0 +1,73 @@
+/**
+ * Packing files behind the launcher. The format is that of helper/payload.h.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+
+/** A file of the payload. */
+export interface PackedFile {
+  /** Its path in the unpacked folder. */
+  readonly name: string;
+  /** Where it is now. */
+  readonly path: string;
+  readonly mode: number;
+}
+
+/** What was made. */
+export interface PackSummary {
+  /** The content id: the sha256 of everything behind the launcher but the trailer, in hex. */
+  readonly id: string;
+  /** Bytes of the whole executable. */
+  readonly size: number;
+}
+
+/**
+ * Write an executable: the launcher, the files by name, their table, and the trailer.
+ *
+ * The same files make the same bytes. The output is there whole or not at all.
+ *
+ * @param words the command that the launcher becomes; a word that begins with `@` is below the folder
+ */
+export async function pack(
+  launcher: string,
+  files: readonly PackedFile[],
+  words: readonly string[],
+  output: string,
+): Promise<PackSummary> {
+  const partial = `${output}.partial`;
+  const hash = createHash("sha256");
+  let offset = 0;
+  const table: string[] = [];
+  {
+    using file = await Deno.open(partial, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o755,
+    });
+    const write = async (bytes: Uint8Array, isPayload: boolean): Promise<void> => {
+      if (isPayload) hash.update(bytes);
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      offset += bytes.length;
+    };
+    await write(await Deno.readFile(launcher), false);
+    for (const { name, path, mode } of files.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
+      const begin = offset;
+      using source = await Deno.open(path);
+      for await (const bytes of source.readable) await write(bytes, true);
+      table.push(`f ${mode.toString(8)} ${begin} ${offset - begin} ${name}`);
+    }
+    for (const word of words) table.push(`a ${word}`);
+    const tableOffset = offset;
+    await write(new TextEncoder().encode(`${table.join("\n")}\n`), true);
+    const hex = (number: number): string => number.toString(16).padStart(16, "0");
+    const id = hash.digest("hex");
+    const trailer = `ENROOTP1${hex(tableOffset)}${hex(offset - tableOffset)}${id}`;
+    await write(new TextEncoder().encode(trailer), false);
+    await Deno.chmod(partial, 0o755);
+    await Deno.rename(partial, output);
+    return { id, size: offset };
+  }
+}

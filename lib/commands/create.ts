@@ -5,6 +5,7 @@
  */
 
 import { EnrootError, UsageError } from "../errors.ts";
+import { helperPath } from "../process/assets.ts";
 import { withTermination } from "../process/signals.ts";
 import { parseContainerName } from "../storage/container_name.ts";
 import { nameTaken } from "../storage/dir/dir_store.ts";
@@ -43,6 +44,9 @@ Create a container from a squashfs image file.
       await using prepared = await store.prepareTemplate();
       await unpackSquashfs(image, prepared.path, {
         processors: config.maxProcessors,
+        asRoot: Deno.uid() === 0
+          ? []
+          : [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"],
         signal,
         onProgress: (done, total) => context.terminal.progress("Extracting", done, total),
       });

@@ -146,7 +146,8 @@ function openTerminal(environment: Readonly<Record<string, string>>): Terminal {
     colour: interactive && !environment["NO_COLOR"] && environment["TERM"] !== "dumb",
     columns: () => {
       try {
-        return Deno.consoleSize().columns;
+        // A terminal that nobody gave a size says 0.
+        return Deno.consoleSize().columns || 80;
       } catch {
         return 80;
       }

@@ -5,7 +5,8 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { run } from "../process/run.ts";
+import { CommandError, run } from "../process/run.ts";
+import { existsSync } from "../sys/exists.ts";
 
 /** What both directions have in common. */
 export interface SquashfsOptions {
@@ -31,6 +32,15 @@ export interface MakeOptions extends SquashfsOptions {
 const magic = "hsqs";
 const timeOffset = 8;
 
+/** How a squashfs file is unpacked. */
+export interface UnpackOptions extends SquashfsOptions {
+  /**
+   * The words in front of the program that run it as root of a user namespace. `unsquashfs` drops
+   * set-id bits when it does not believe to be root.
+   */
+  readonly asRoot: readonly string[];
+}
+
 /** Whether a file begins as a squashfs does. @throws {EnrootError} when it cannot be read */
 export async function isSquashfs(path: string): Promise<boolean> {
   try {
@@ -55,13 +65,15 @@ export async function makeSquashfs(
   output: string,
   options: MakeOptions,
 ): Promise<void> {
-  const { extra, processors, leaveOut = [], madeAt } = options;
+  const { extra, processors, madeAt } = options;
+  // mksquashfs refuses to leave out what is not there.
+  const leaveOut = (options.leaveOut ?? []).map((path) => `${root}/${path}`).filter(existsSync);
   await run(
     [
       ...["mksquashfs", root, output, "-noappend", "-all-root", "-progress"],
       ...["-processors", String(processors), ...extra],
       // The list of names must come last.
-      ...(leaveOut.length > 0 ? ["-e", ...leaveOut.map((path) => `${root}/${path}`)] : []),
+      ...(leaveOut.length > 0 ? ["-e", ...leaveOut] : []),
     ],
     { signal: options.signal, onText: progressReader(options.onProgress) },
   );
@@ -73,24 +85,31 @@ export async function makeSquashfs(
  *
  * @param file the squashfs file
  * @param root an empty folder; on failure it holds a part of the image
- * @throws {EnrootError} code `not-squashfs` when it is none; {@linkcode CommandError} with what
- * `unsquashfs` said
+ * @throws {EnrootError} code `not-squashfs` when it is none, `unpack-failed` with what
+ * `unsquashfs` said when it is damaged or there is no room
  */
 export async function unpackSquashfs(
   file: string,
   root: string,
-  options: SquashfsOptions,
+  options: UnpackOptions,
 ): Promise<void> {
   if (!await isSquashfs(file)) {
     throw new EnrootError("not-squashfs", `${file} is no squashfs image`);
   }
-  await run(
-    [
-      ...["unsquashfs", "-force", "-user-xattrs"],
-      ...["-processors", String(options.processors), "-dest", root, file],
-    ],
-    { signal: options.signal, onText: progressReader(options.onProgress) },
-  );
+  try {
+    await run(
+      [
+        ...[...options.asRoot, "unsquashfs", "-force", "-user-xattrs"],
+        ...["-processors", String(options.processors), "-dest", root, file],
+      ],
+      { signal: options.signal, onText: progressReader(options.onProgress) },
+    );
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new EnrootError("unpack-failed", `cannot unpack ${file}: ${error.message}`, {
+      cause: error,
+    });
+  }
 }
 
 /** The same content makes the same file, whenever it is made. */

@@ -4,6 +4,7 @@ import { isSquashfs, makeSquashfs, unpackSquashfs } from "./squashfs.ts";
 
 const common = {
   processors: 1,
+  asRoot: [],
   signal: new AbortController().signal,
   onProgress: () => {},
 };

@@ -10,13 +10,13 @@ import { must } from "./at.ts";
 const libc = Deno.dlopen("libc.so.6", {
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
-  signal: { parameters: ["i32", "usize"], result: "usize" },
+  syscall: { parameters: ["i64", "i64", "buffer", "usize", "usize"], result: "i64" },
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 }).symbols;
 
 const SIGPIPE = 13;
 const RLIMIT_NOFILE = 7;
-const lastSignal = 64;
+const SYS_rt_sigaction = Deno.build.arch === "aarch64" ? 134n : 13n;
 
 /**
  * Replace this process by a program: same PID, same descriptors but those that close on exec.
@@ -54,8 +54,8 @@ export function restoreCallerState(
 ): void {
   const SIG_DFL = 0n;
   const SIG_IGN = 1n;
-  if (!ignoredSignals.has(SIGPIPE)) libc.signal(SIGPIPE, SIG_DFL);
-  for (const signal of ignoredSignals) if (signal <= lastSignal) libc.signal(signal, SIG_IGN);
+  if (!ignoredSignals.has(SIGPIPE)) setDisposition(SIGPIPE, SIG_DFL);
+  for (const signal of ignoredSignals) setDisposition(signal, SIG_IGN);
   if (softNofile === undefined) return;
   const limit = new BigUint64Array(2);
   const bytes = new Uint8Array(limit.buffer);
@@ -72,6 +72,15 @@ export function restoreCallerState(
 export function createMemoryFile(name: string): number {
   const created = libc.memfd_create === null ? -1 : libc.memfd_create(cstring(name), 0);
   return must(created < 0 ? -errno() : created, "memfd_create", name);
+}
+
+/** By system call: the C library keeps some signals for itself, and a caller may ignore those too. */
+function setDisposition(signal: number, handler: bigint): void {
+  // struct sigaction of the kernel: handler, flags, restorer, mask.
+  const action = new BigUint64Array([handler, 0n, 0n, 0n]);
+  const maskSize = 8n;
+  const bytes = new Uint8Array(action.buffer);
+  libc.syscall(SYS_rt_sigaction, BigInt(signal), bytes, 0n, maskSize);
 }
 
 /** An array of pointers that ends with a null pointer. */

@@ -15,7 +15,7 @@ const top = new URL("../", import.meta.url);
 async function rules(): Promise<Map<string, Set<string>>> {
   const text = await Deno.readTextFile(new URL("docs/architecture.md", top));
   const section = text.split("## Rooms")[1]?.split("\n## ")[0] ?? "";
-  const rows = [...section.matchAll(/^\| `([^`]+)` \|[^|]*\| *([^|]*?) *\|$/gm)];
+  const rows = [...section.matchAll(/^\| `([^`]+)` *\|[^|]*\| *([^|]*?) *\|$/gm)];
   return new Map(
     rows.map(([, room = "", list = ""]) => [
       room.replace(/^lib\//, ""),

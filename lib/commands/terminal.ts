@@ -50,7 +50,7 @@ export class Terminal {
   readonly #options: TerminalOptions;
   readonly #phases = new Map<string, Phase>();
   #drawn = false;
-  #drawnAt = 0;
+  #drawnAt = -Infinity;
 
   constructor(options: TerminalOptions) {
     this.#options = options;

@@ -8,6 +8,7 @@ import { EnrootError } from "../errors.ts";
 import type { LayerLimits, LayerSummary, Ownership } from "../pool/protocol.ts";
 import type { WorkerPool } from "../pool/pool.ts";
 import type { Image, Layer, LayerFile } from "../source/image.ts";
+import { Rootfs } from "../sys/rootfs.ts";
 import { rootfsFiles } from "./rootfs_files.ts";
 import { writeRootfsFiles } from "./write_rootfs_files.ts";
 
@@ -72,6 +73,7 @@ export async function buildRootfs(
       const name = `layer ${index + 1} of ${files.length} (${layer.digest ?? layer.diffId})`;
       summaries.push(await apply(name, layer, await file));
     }
+    makeWorkingFolder(root, image.config.workingDir);
     writeRootfsFiles(root, rootfsFiles(image.config, options.provenance), createdAt(image));
     return total(summaries);
   } catch (error) {
@@ -109,6 +111,13 @@ export async function buildRootfs(
 export function createdAt(image: Image): number {
   const time = Date.parse(image.config.created ?? "");
   return Number.isFinite(time) && time > 0 ? Math.floor(time / 1000) : 0;
+}
+
+/** `/etc/rc` cannot make it in a root filesystem that is read-only, as it is by default. */
+function makeWorkingFolder(root: string, path: string): void {
+  if (path === "") return;
+  using rootfs = new Rootfs(root);
+  rootfs.create(path, "dir");
 }
 
 function total(summaries: readonly LayerSummary[]): BuildSummary {

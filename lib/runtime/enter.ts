@@ -7,7 +7,7 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { callerEnvironment } from "../process/caller.ts";
+import { callerEnvironment, callerState } from "../process/caller.ts";
 import { AT, close, flock, must, O, openAt } from "../sys/at.ts";
 import { execve, restoreCallerState } from "../sys/exec.ts";
 import { cstring, SysError } from "../sys/libc.ts";
@@ -18,7 +18,7 @@ import { addEnvironmentFile, addEnvironmentOption } from "./environ.ts";
 import { type MountEntry, parseFstab, parseMountOption } from "./fstab.ts";
 import { mountEntry, remount } from "./mounts.ts";
 import type { Plan } from "./plan.ts";
-import { Rootfs } from "./rootfs.ts";
+import { Rootfs } from "../sys/rootfs.ts";
 import { addLoginEnvironment, type ContainerUser, userOf } from "./user.ts";
 
 /**
@@ -90,6 +90,7 @@ function become(
     changeFolder("/");
   }
   restoreCallerState(new Set(plan.ignoredSignals), plan.softNofile);
+  for (const descriptor of callerState().programs.values()) close(descriptor);
   execve(path, argv, Object.fromEntries(environment));
 }
 

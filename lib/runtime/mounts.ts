@@ -9,7 +9,7 @@ import { close, must, O, openAt } from "../sys/at.ts";
 import { cstring } from "../sys/libc.ts";
 import { MNT_DETACH, mount, mountFlagsOf, MS, unmount } from "../sys/mount.ts";
 import type { MountEntry } from "./fstab.ts";
-import type { Rootfs } from "./rootfs.ts";
+import type { Rootfs } from "../sys/rootfs.ts";
 import { AT } from "../sys/at.ts";
 
 /** What a bind mount can be given by a second call only. */

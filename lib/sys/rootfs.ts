@@ -6,9 +6,21 @@
  */
 
 import { EnrootError } from "../errors.ts";
-import { AT, close, E, mkdirAt, must, O, openAt, openInRoot, S, statAt } from "../sys/at.ts";
-import { cstring } from "../sys/libc.ts";
-import { itself } from "../sys/at.ts";
+import {
+  AT,
+  close,
+  E,
+  itself,
+  mkdirAt,
+  must,
+  O,
+  openAt,
+  openInRoot,
+  S,
+  statAt,
+  utimeAt,
+} from "./at.ts";
+import { cstring } from "./libc.ts";
 
 /** How many symlinks a path may lead through, as in the kernel. */
 const maxLinks = 40;
@@ -85,6 +97,9 @@ export class Rootfs implements Disposable {
    * Make a folder or an empty file where a path leads, when nothing is there: the folders above it
    * too, and the target of a symlink that dangles.
    *
+   * What is made has the time 0 and the folder it is in keeps its own: the same image makes the same
+   * tree, whenever that is.
+   *
    * @throws {EnrootError} when something is in the way
    */
   create(path: string, kind: "dir" | "file"): void {
@@ -111,11 +126,16 @@ export class Rootfs implements Disposable {
     try {
       const cname = cstring(name);
       const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+      const before = statAt(folder, itself);
       const made = kind === "dir"
         ? mkdirAt(folder, cname, 0o755)
         : openAt(folder, cname, flags, 0o644);
       if (made >= 0) {
         if (kind === "file") close(made);
+        utimeAt(folder, cname, 0, 0);
+        if (typeof before === "object") {
+          utimeAt(folder, cstring("."), before.seconds, before.nanoseconds);
+        }
         return undefined;
       }
       if (made !== -E.EXIST) must(made, kind === "dir" ? "mkdir" : "open", `${parent}/${name}`);

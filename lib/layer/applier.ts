@@ -69,6 +69,7 @@ export class Applier implements TarHandler, Disposable {
   /** @throws {EnrootError} when the entry cannot be, or cannot be made */
   entry(entry: TarEntry): void {
     this.entries++;
+    this.#folders.trim();
     const path = entryPath(entry.path);
     if (isBelowDev(path)) return;
     const meaning = meaningOf(path);

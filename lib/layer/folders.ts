@@ -43,7 +43,7 @@ export interface Folder {
   entry: TarEntry | undefined;
 }
 
-/** A folder with an `O_PATH` descriptor, which stays open until the next folder is asked for. */
+/** A folder with an `O_PATH` descriptor, which stays open until `trim` or `forget` is called. */
 export interface OpenFolder {
   readonly descriptor: number;
   readonly folder: Folder;
@@ -100,8 +100,17 @@ export class Folders implements Disposable {
     }
     must(descriptor, "openat2", this.subject(path));
     const opened = { descriptor, folder: this.#register(descriptor, path) };
-    this.#keep(path, opened);
+    this.#open.set(path, opened);
     return opened;
+  }
+
+  /** Close the descriptors that were opened first, but for a few: nobody may use one meanwhile. */
+  trim(): void {
+    for (const [path, { descriptor }] of this.#open) {
+      if (this.#open.size <= keptOpen) return;
+      this.#open.delete(path);
+      close(descriptor);
+    }
   }
 
   /**
@@ -223,16 +232,9 @@ export class Folders implements Disposable {
       must(chmodAt(descriptor, self, mode & 0o7777 | 0o700), "chmod", subject);
     }
     this.#byInode.set(inode, folder);
+    // What is above a folder that this layer writes in is this layer's too.
+    if (path !== "") this.open(entryPath(path).parent);
     return folder;
-  }
-
-  #keep(path: ByteString, opened: OpenFolder): void {
-    this.#open.set(path, opened);
-    if (this.#open.size <= keptOpen) return;
-    const [oldest] = this.#open;
-    if (oldest === undefined) return;
-    this.#open.delete(oldest[0]);
-    close(oldest[1].descriptor);
   }
 }
 

@@ -5,6 +5,7 @@
  * caller gave (environment.c).
  */
 #include "environment.h"
+#include "folder.h"
 #include "payload.h"
 #include "report.h"
 
@@ -18,14 +19,11 @@ extern char **environ;
 /* Where it was tried, and why it did not work there: shown when it works nowhere. */
 static char tried[8 * PATH_MAX];
 
-static bool attempt(const struct payload *payload, const char *base, char *path)
+static void note(const struct place *place, const char *why)
 {
-    const char *why = unpack(payload, base, path, PATH_MAX);
-    if (why == NULL)
-        return true;
     size_t used = strlen(tried);
-    snprintf(tried + used, sizeof tried - used, "%s%s: %s", used > 0 ? "; " : "", base, why);
-    return false;
+    snprintf(tried + used, sizeof tried - used, "%s%s/%s: %s", used > 0 ? "; " : "", place->parent,
+             place->name, why);
 }
 
 static const char *variable(const char *name)
@@ -43,45 +41,89 @@ static const char *home(void)
     return entry != NULL && entry->pw_dir[0] == '/' ? entry->pw_dir : NULL;
 }
 
-/* Beside the executable a package may have put it: PREFIX/bin/enroot, PREFIX/libexec/enroot/runtime. */
-static bool find_installed(const struct payload *payload, const char *executable, char *path)
+/* Text that is made once and kept. */
+static const char *join(const char *a, const char *b)
 {
-    const char *slash = strrchr(executable, '/');
-    if (slash == NULL)
-        return false;
-    int length = snprintf(path, PATH_MAX, "%.*s/../libexec/enroot/runtime",
-                          (int)(slash - executable), executable);
-    return length < PATH_MAX && find_unpacked(payload, path) == NULL;
+    if (a == NULL)
+        return NULL;
+    size_t size = strlen(a) + strlen(b) + 1;
+    char *text = malloc(size);
+    if (text == NULL)
+        fail("out of memory");
+    snprintf(text, size, "%s%s", a, b);
+    return text;
 }
 
-static bool find_folder(const struct payload *payload, const char *executable, char *path)
+/* What a package has put beside the executable: PREFIX/bin/enroot, PREFIX/libexec/enroot/payload. */
+static bool find_installed(const struct payload *payload, const char *executable,
+                           struct folder *folder)
 {
-    if (find_installed(payload, executable, path))
+    char prefix[PATH_MAX];
+    snprintf(prefix, sizeof prefix, "%s", executable);
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(prefix, '/');
+        if (slash == NULL)
+            return false;
+        *slash = '\0';
+    }
+    return find_unpacked(payload, join(prefix, "/libexec/enroot/payload"), folder);
+}
+
+static bool find_folder(const struct payload *payload, const char *executable, struct folder *folder)
+{
+    if (find_installed(payload, executable, folder))
         return true;
-    /* The first of each row that is set, with what is added to it. */
-    const char *own_home = home();
+    /* A start mounts something over the runtime path: what is unpacked lies beside it, not in it. */
+    const char *cache = variable("ENROOT_CACHE_PATH");
     const char *temporary = variable("ENROOT_TEMP_PATH");
     if (temporary == NULL)
         temporary = variable("TMPDIR");
-    const struct { const char *folder, *suffix; } places[] = {
-        { variable("ENROOT_CACHE_PATH"), "" },
-        { variable("XDG_CACHE_HOME"), "/enroot" },
-        { own_home, "/.cache/enroot" },
-        { variable("ENROOT_RUNTIME_PATH"), "" },
-        { variable("XDG_RUNTIME_DIR"), "/enroot" },
-        { geteuid() == 0 ? "/run" : NULL, "/enroot" },
+    char own_name[64];
+    snprintf(own_name, sizeof own_name, "enroot-%u-payload", (unsigned)geteuid());
+    const struct place places[] = {
+        { cache, "payload", true },
+        { join(variable("XDG_CACHE_HOME"), "/enroot"), "payload", true },
+        { join(home(), "/.cache/enroot"), "payload", true },
+        { variable("XDG_RUNTIME_DIR"), "enroot-payload", false },
+        { geteuid() == 0 ? "/run" : NULL, "enroot-payload", false },
+        { temporary == NULL ? "/tmp" : temporary, own_name, false },
     };
-    char base[PATH_MAX];
+    struct folder noexec = { 0 };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i].folder == NULL)
+        if (places[i].parent == NULL)
             continue;
-        if (snprintf(base, sizeof base, "%s%s", places[i].folder, places[i].suffix) <
-                (int)sizeof base && attempt(payload, base, path))
+        const char *why = unpack(payload, &places[i], folder);
+        if (why == NULL && !folder->is_noexec)
             return true;
+        if (why != NULL)
+            note(&places[i], why);
+        else if (!noexec.is_noexec)
+            noexec = *folder;
     }
-    int length = snprintf(base, sizeof base, "%s/enroot-%u",
-                          temporary == NULL ? "/tmp" : temporary, (unsigned)geteuid());
-    return length < (int)sizeof base && attempt(payload, base, path);
+    *folder = noexec;
+    return noexec.is_noexec;
+}
+
+/* Programs are executed from memory where the folder does not allow it: a variable that tells
+ * lib/process/assets.ts their descriptors. */
+static const char *load_programs(const struct payload *payload, int *first)
+{
+    const char *list = "ENROOT_CALLER_PROGRAMS=";
+    for (size_t i = 0; i < payload->n_files; i++) {
+        const struct packed_file *file = &payload->files[i];
+        char entry[PATH_MAX + 16];
+        if ((file->mode & 0111) == 0)
+            continue;
+        int fd = load_file(payload, file);
+        if (fd < 0)
+            fail("cannot run from memory: %s: set ENROOT_CACHE_PATH to a folder without noexec",
+                 strerror(errno));
+        if (strcmp(file->name, payload->words[0] + strlen("@/")) == 0)
+            *first = fd;
+        snprintf(entry, sizeof entry, "%d:%s;", fd, file->name);
+        list = join(list, entry);
+    }
+    return list;
 }
 
 /* A word of the command: @ at its beginning is the folder. */
@@ -99,13 +141,13 @@ static char *expand(const char *word, const char *folder)
 int main(int argc, char **argv)
 {
     static struct payload payload;
-    static char executable[PATH_MAX], folder[PATH_MAX], cache[PATH_MAX + 16];
-    ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
-    if (length < 0)
+    static struct folder folder;
+    static char executable[PATH_MAX];
+    if (readlink("/proc/self/exe", executable, sizeof executable - 1) < 0)
         fail("cannot find the executable: %s: is /proc mounted?", strerror(errno));
 
     read_payload(&payload, executable);
-    if (!find_folder(&payload, executable, folder))
+    if (!find_folder(&payload, executable, &folder))
         fail("nowhere to unpack to (%s): set ENROOT_CACHE_PATH to a folder of your own", tried);
 
     char **words = calloc(payload.n_words + (size_t)argc + 1, sizeof *words);
@@ -113,13 +155,28 @@ int main(int argc, char **argv)
         fail("out of memory");
     size_t n = 0;
     for (size_t i = 0; i < payload.n_words; i++)
-        words[n++] = expand(payload.words[i], folder);
+        words[n++] = expand(payload.words[i], folder.path);
     for (int i = 1; i < argc; i++)
         words[n++] = argv[i];
 
-    snprintf(cache, sizeof cache, "DENO_DIR=%s/cache", folder);
-    const char *const extra[] = { cache, "DENO_NO_UPDATE_CHECK=1", NULL };
-    execve(words[0], words,
+    char program[PATH_MAX];
+    snprintf(program, sizeof program, "%s", words[0]);
+    const char *programs = NULL;
+    if (folder.is_noexec) {
+        int fd = -1;
+        programs = load_programs(&payload, &fd);
+        snprintf(program, sizeof program, "/proc/self/fd/%d", fd);
+    }
+    /* The runtime keeps what it found out about the program in databases with dozens of locks at each
+     * start: not over a network. It reads ~/.npmrc, and fails when that is not to its liking. */
+    const char *const extra[] = {
+        join("DENO_DIR=", folder.is_ours ? join(folder.path, "/cache") : "/dev/null/none"),
+        join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1", programs, NULL,
+    };
+    execve(program, words,
            caller_environment(environ, argc > 0 ? argv[0] : "enroot", executable, extra));
+    /* The program is there: what is not is its dynamic loader. */
+    if (errno == ENOENT)
+        fail_code(126, "cannot run %s: this system has no glibc (2.27 or newer is needed)", words[0]);
     fail_code(126, "cannot run %s: %s", words[0], strerror(errno));
 }

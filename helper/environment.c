@@ -9,14 +9,15 @@
 #define STATE "ENROOT_CALLER_STATE"
 
 /*
- * What a job sets for programs of its own must not reach ours: options of Deno, Node and OpenTelemetry,
- * of the dynamic loader and of the allocator, and those of Rust's runtime.
+ * What a job sets for programs of its own must not reach ours: options of Deno, Node and
+ * OpenTelemetry, of the dynamic loader and the allocator, of Rust's runtime and the libraries that are
+ * linked into ours, and the file that TLS keys would be written to. HOME, because of ~/.npmrc.
  */
 static bool is_hidden(const char *variable)
 {
     static const char *const prefixes[] = {
         "DENO_", "NODE_", "OTEL_", "LD_", "GLIBC_TUNABLES=", "MALLOC_", "RUST_", "V8_", "JSR_",
-        "NPM_CONFIG_", "npm_config_",
+        "NPM_CONFIG_", "npm_config_", "ICU_", "SQLITE_", "SSLKEYLOGFILE=", "HOME=",
     };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)

@@ -2,29 +2,25 @@
 
 #include "report.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
-#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TRAILER_SIZE 104
-#define TEMPORARY "runtime.tmp."
-#define LOCK "runtime.lock"
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
 
-enum { LOCK_SECONDS = 60 };
+#define TRAILER_SIZE 104
 
 static void damaged(const char *executable)
 {
     fail("%s is damaged or incomplete: copy or install it again", executable);
 }
 
-static bool parse_line(struct payload *payload, char *line)
+static bool parse_line(struct payload *payload, char *line, off_t end)
 {
     if (line[0] == 'a' && line[1] == ' ') {
         if (payload->n_words == MAX_WORDS)
@@ -37,8 +33,8 @@ static bool parse_line(struct payload *payload, char *line)
     int at = 0;
     if (payload->n_files == MAX_FILES ||
         sscanf(line, "f %o %lld %lld %n", &mode, &offset, &size, &at) != 3 || at == 0 ||
-        offset < 0 || size < 0 || line[at] == '\0' || line[at] == '/' ||
-        strstr(line + at, "..") != NULL)
+        offset < 0 || size < 0 || offset > end || size > end - offset || line[at] == '\0' ||
+        line[at] == '/' || strstr(line + at, "..") != NULL)
         return false;
     payload->files[payload->n_files++] = (struct packed_file){
         .name = line + at, .offset = offset, .size = size, .mode = mode & 0755,
@@ -50,11 +46,12 @@ void read_payload(struct payload *payload, const char *executable)
 {
     char trailer[TRAILER_SIZE + 1] = "";
     unsigned long long offset, size;
-    payload->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     struct stat stat;
+    payload->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (payload->fd < 0 || fstat(payload->fd, &stat) < 0)
         fail("cannot read %s: %s", executable, strerror(errno));
-    if (pread(payload->fd, trailer, TRAILER_SIZE, stat.st_size - TRAILER_SIZE) != TRAILER_SIZE ||
+    if (stat.st_size < TRAILER_SIZE ||
+        pread(payload->fd, trailer, TRAILER_SIZE, stat.st_size - TRAILER_SIZE) != TRAILER_SIZE ||
         sscanf(trailer, "ENROOTP1%16llx%16llx%64[0-9a-f]", &offset, &size, payload->id) != 3 ||
         strlen(payload->id) != ID_LENGTH || size > 1 << 20 ||
         offset + size + TRAILER_SIZE != (unsigned long long)stat.st_size)
@@ -71,86 +68,51 @@ void read_payload(struct payload *payload, const char *executable)
         if (end == NULL)
             damaged(executable);
         *end = '\0';
-        if (!parse_line(payload, line))
+        if (!parse_line(payload, line, (off_t)offset))
             damaged(executable);
     }
     if (payload->n_words == 0)
         damaged(executable);
 }
 
-/* Whoever can write a folder decides what is executed from it. */
-static const char *check_folder(int fd, bool by_root)
+bool is_complete(const struct payload *payload, int folder)
 {
-    struct stat stat;
-    if (fstat(fd, &stat) < 0)
-        return strerror(errno);
-    if (stat.st_uid != geteuid() && !(by_root && stat.st_uid == 0))
-        return "it belongs to another user";
-    if (stat.st_mode & (S_IWGRP | S_IWOTH))
-        return "others may write it";
-    struct statvfs fs;
-    if (fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOEXEC)
-        return "programs may not be executed there (noexec)";
-    return NULL;
-}
-
-static bool is_complete(const struct payload *payload, int folder)
-{
+    /* Who may execute it, and whether others may write to it; a package may take away more. */
+    const mode_t checked = 0133;
     for (size_t i = 0; i < payload->n_files; i++) {
         const struct packed_file *file = &payload->files[i];
         struct stat stat;
         if (fstatat(folder, file->name, &stat, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISREG(stat.st_mode) || stat.st_size != file->size ||
-            (stat.st_mode & 0777) != file->mode)
+            (stat.st_mode & checked) != (file->mode & checked))
             return false;
     }
     return true;
 }
 
-const char *find_unpacked(const struct payload *payload, const char *folder)
+static bool copy_bytes(const struct payload *payload, const struct packed_file *file, int to)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return strerror(errno);
-    const char *why = check_folder(fd, true);
-    if (why == NULL && !is_complete(payload, fd))
-        why = "it holds another version";
-    close(fd);
-    return why;
-}
-
-/* Remove a folder of ours with what is in it: files, and folders of files. */
-static void remove_folder(int parent, const char *name, int depth)
-{
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        if (fd >= 0)
-            close(fd);
-        unlinkat(parent, name, 0);
-        return;
-    }
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+    off_t from = file->offset;
+    /* It may share the blocks or leave the copying to a server; where it cannot, some file systems
+     * say 0 in place of an error. */
+    bool is_shared = true;
+    for (off_t left = file->size; left > 0;) {
+        size_t step = left > 1 << 30 ? 1 << 30 : (size_t)left;
+        ssize_t done = is_shared ? copy_file_range(payload->fd, &from, to, NULL, step, 0)
+                                 : sendfile(to, payload->fd, &from, step);
+        if (done <= 0 && is_shared) {
+            is_shared = false;
             continue;
-        if (unlinkat(fd, entry->d_name, 0) < 0 && depth > 0)
-            remove_folder(fd, entry->d_name, depth - 1);
+        }
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done == 0)
+            errno = EIO;
+        if (done <= 0)
+            return false;
+        left -= done;
     }
-    closedir(dir);
-    unlinkat(parent, name, AT_REMOVEDIR);
-}
-
-/* Whoever holds the lock is alone: every temporary folder is a dead process's. */
-static void tidy(int base)
-{
-    int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
-            remove_folder(base, entry->d_name, 8);
-    closedir(dir);
+    return true;
 }
 
 static bool make_parents(int folder, const char *name)
@@ -171,116 +133,36 @@ static bool write_file(const struct payload *payload, int folder, const struct p
     int fd = openat(folder, file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
-    off_t from = file->offset;
-    for (off_t left = file->size; left > 0;) {
-        ssize_t sent = sendfile(fd, payload->fd, &from, left > 1 << 30 ? 1 << 30 : (size_t)left);
-        if (sent <= 0) {
-            if (sent == 0)
-                errno = EIO;
-            close(fd);
-            return false;
-        }
-        left -= sent;
-    }
-    bool ok = fchmod(fd, file->mode) == 0;
-    return close(fd) == 0 && ok;
-}
-
-static bool write_all(const struct payload *payload, int base, const char *name)
-{
-    char temporary[64];
-    snprintf(temporary, sizeof temporary, TEMPORARY "%d", (int)getpid());
-    remove_folder(base, temporary, 8);
-    int fd = -1;
-    bool ok = mkdirat(base, temporary, 0700) == 0 &&
-              (fd = openat(base, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0;
-    for (size_t i = 0; ok && i < payload->n_files; i++)
-        ok = write_file(payload, fd, &payload->files[i]);
+    bool ok = copy_bytes(payload, file, fd) && fchmod(fd, file->mode) == 0;
     int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    if (ok) {
-        ok = renameat(base, temporary, base, name) == 0;
-        reason = errno;
-    }
-    if (!ok)
-        remove_folder(base, temporary, 8);
+    /* A quota may speak up as late as here. */
+    if (close(fd) < 0 && ok)
+        return false;
     errno = reason;
     return ok;
 }
 
-/* A lock that is waited for, but not for ever; without locks each process works by itself. */
-static int lock(int base)
+bool write_files(const struct payload *payload, int folder)
 {
-    int fd = openat(base, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    for (int tenths = 0; fd >= 0 && tenths < LOCK_SECONDS * 10; tenths++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return fd;
-        if (errno != EWOULDBLOCK)
-            break;
-        nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-    }
-    if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; i < payload->n_files; i++)
+        if (!write_file(payload, folder, &payload->files[i]))
+            return false;
+    return true;
+}
+
+int load_file(const struct payload *payload, const struct packed_file *file)
+{
+    /* Kernels before 6.3 do not know MFD_EXEC; later ones may be set up to insist on it. */
+    int fd = memfd_create("enroot", MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("enroot", MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -1;
+    if (copy_bytes(payload, file, fd) && fchmod(fd, file->mode) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+        return fd;
+    int reason = errno;
+    close(fd);
+    errno = reason;
     return -1;
-}
-
-static bool is_there(const struct payload *payload, int base, const char *name)
-{
-    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool ok = check_folder(fd, false) == NULL && is_complete(payload, fd);
-    close(fd);
-    return ok;
-}
-
-static const char *make(const struct payload *payload, int base, const char *name)
-{
-    int held = lock(base);
-    const char *why = NULL;
-    if (!is_there(payload, base, name)) {
-        if (held >= 0) {
-            tidy(base);
-            remove_folder(base, name, 8);
-        }
-        if (!write_all(payload, base, name) && !is_there(payload, base, name))
-            why = strerror(errno);
-    }
-    if (held >= 0)
-        close(held);
-    return why;
-}
-
-static int open_base(const char *path)
-{
-    char partial[PATH_MAX];
-    if (path[0] != '/' || strlen(path) >= sizeof partial) {
-        errno = EINVAL;
-        return -1;
-    }
-    for (const char *slash = path; (slash = strchr(slash + 1, '/')) != NULL;) {
-        snprintf(partial, sizeof partial, "%.*s", (int)(slash - path), path);
-        if (mkdir(partial, 0700) < 0 && errno != EEXIST && errno != EROFS && errno != EACCES)
-            return -1;
-    }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return -1;
-    return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-const char *unpack(const struct payload *payload, const char *base, char *path, size_t size)
-{
-    char name[64];
-    snprintf(name, sizeof name, "runtime-%.32s", payload->id);
-    if (snprintf(path, size, "%s/%s", base, name) >= (int)size)
-        return strerror(ENAMETOOLONG);
-    int fd = open_base(base);
-    if (fd < 0)
-        return strerror(errno);
-    const char *why = check_folder(fd, false);
-    if (why == NULL && !is_there(payload, fd, name))
-        why = make(payload, fd, name);
-    close(fd);
-    return why;
 }

@@ -1,7 +1,8 @@
-/* What is packed behind the launcher, and where it is unpacked to. */
+/* What is packed behind the launcher. */
 #ifndef PAYLOAD_H
 #define PAYLOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -31,19 +32,16 @@ struct payload {
     size_t n_words;
 };
 
-/* Read the table of an executable. Ends the program when there is none, or a wrong one. */
+/* Read the table of the running executable. Ends the program when there is none, or a wrong one. */
 void read_payload(struct payload *payload, const char *executable);
 
-/*
- * Make sure that the payload is unpacked in a folder below `base`, and write that folder's path to
- * `path`. It is there whole or not at all, however many processes do this at once; what is damaged is
- * made anew, and what a killed process left is removed.
- *
- * Returns NULL, or why it cannot be there.
- */
-const char *unpack(const struct payload *payload, const char *base, char *path, size_t size);
+/* Whether a folder holds every file, whole as far as its size tells. */
+bool is_complete(const struct payload *payload, int folder);
 
-/* As above, but only when it is there already: a folder that a package installed. */
-const char *find_unpacked(const struct payload *payload, const char *folder);
+/* Write every file below an empty folder; false with errno. */
+bool write_files(const struct payload *payload, int folder);
+
+/* A file as a sealed one in memory, which stays open over execve(2): a descriptor, or -1 with errno. */
+int load_file(const struct payload *payload, const struct packed_file *file);
 
 #endif

@@ -7,7 +7,8 @@
  * @module
  */
 
-import { runtimeFlags } from "../lib/process/assets.ts";
+import { runtimeFlags, runtimeName } from "../lib/process/assets.ts";
+import { makeImportsLazy } from "./lazy_imports.ts";
 import { pack, type PackedFile } from "./payload.ts";
 
 const top = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
@@ -55,29 +56,47 @@ async function bundled(work: string): Promise<Contents> {
     ...["bundle", "--quiet", "--platform=deno", "--code-splitting", `--outdir=${work}/bundle`],
     ...await entries(),
   );
+  const scripts = await filesIn(`${work}/bundle`, "");
+  for (const { path } of scripts) {
+    await Deno.writeTextFile(path, makeImportsLazy(await Deno.readTextFile(path)));
+  }
   return {
-    files: [
-      { name: "deno", path: Deno.execPath(), mode: 0o755 },
-      ...await filesIn(`${work}/bundle`, ""),
-    ],
-    words: ["@/deno", ...runtimeFlags, "@/main.js"],
+    files: [{ name: runtimeName, path: Deno.execPath(), mode: 0o755 }, ...scripts],
+    words: [`@/${runtimeName}`, ...runtimeFlags, "@/main.js"],
   };
 }
 
 async function compiled(work: string): Promise<Contents> {
   const included = (await entries()).slice(1).flatMap((worker) => ["--include", worker]);
-  const output = `${work}/enroot`;
+  const output = `${work}/${runtimeName}`;
   await run(
     Deno.execPath(),
-    ...["compile", "--quiet", "--allow-all", "--no-prompt", ...included],
+    // Its code cache would have a name in /tmp that anybody can guess.
+    ...["compile", "--quiet", "--allow-all", "--no-prompt", "--no-code-cache", ...included],
     ...[`--output=${output}`, "main.ts"],
   );
-  return { files: [{ name: "enroot", path: output, mode: 0o755 }], words: ["@/enroot"] };
+  return {
+    files: [{ name: runtimeName, path: output, mode: 0o755 }],
+    words: [`@/${runtimeName}`],
+  };
 }
 
-/** Make the executable. @returns its path */
-export async function compile(log: (line: string) => void): Promise<string> {
+/** How an executable is made. */
+export interface CompileOptions {
+  /** Where to; `dist/enroot` by default. */
+  readonly output?: string;
+  /** The launcher; the one in `helper/build` by default, which is built first. */
+  readonly launcher?: string;
+}
+
+/** Make the executable. @returns its path @throws {Error} when a program that is needed fails */
+export async function compile(
+  log: (line: string) => void,
+  options: CompileOptions = {},
+): Promise<string> {
   const begun = performance.now();
+  const { output = `${top}/dist/enroot`, launcher = `${top}/helper/build/enroot-launcher` } =
+    options;
   await run("make", "-s", "-C", "helper");
   const work = await Deno.makeTempDir();
   try {
@@ -93,12 +112,11 @@ export async function compile(log: (line: string) => void): Promise<string> {
       })),
       ...await filesIn(`${top}/packaging/etc`, "etc/"),
     ];
-    await Deno.mkdir(`${top}/dist`, { recursive: true });
-    const output = `${top}/dist/enroot`;
-    const { id, size } = await pack(`${build}/enroot-launcher`, all, words, output);
+    await Deno.mkdir(output.slice(0, output.lastIndexOf("/")), { recursive: true });
+    const { id, size } = await pack(launcher, all, words, output);
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     log(
-      `Made dist/enroot (${isCompiled ? "compiled" : "bundled"} form, ` +
+      `Made ${output} (${isCompiled ? "compiled" : "bundled"} form, ` +
         `${(size / 2 ** 20).toFixed(0)} MiB, content ${id.slice(0, 12)}) in ${seconds} s`,
     );
     return output;

@@ -23,12 +23,17 @@ export interface PackSummary {
   readonly size: number;
 }
 
+/** What the launcher has room for. */
+const mostFiles = 256;
+const mostWords = 32;
+
 /**
  * Write an executable: the launcher, the files by name, their table, and the trailer.
  *
  * The same files make the same bytes. The output is there whole or not at all.
  *
  * @param words the command that the launcher becomes; a word that begins with `@` is below the folder
+ * @throws {Error} when the table cannot say it: too many files or words, or a name with odd characters
  */
 export async function pack(
   launcher: string,
@@ -36,11 +41,20 @@ export async function pack(
   words: readonly string[],
   output: string,
 ): Promise<PackSummary> {
+  if (files.length > mostFiles || words.length > mostWords) {
+    throw new Error(
+      `${files.length} files and ${words.length} words are too many for the launcher`,
+    );
+  }
+  const odd = files.find(({ name }) =>
+    !/^[\w-][\w.-]*(\/[\w-][\w.-]*)*$/.test(name) || name.includes("..")
+  );
+  if (odd !== undefined) throw new Error(`the launcher does not unpack '${odd.name}'`);
   const partial = `${output}.partial`;
   const hash = createHash("sha256");
   let offset = 0;
   const table: string[] = [];
-  {
+  try {
     using file = await Deno.open(partial, {
       write: true,
       create: true,
@@ -69,5 +83,8 @@ export async function pack(
     await Deno.chmod(partial, 0o755);
     await Deno.rename(partial, output);
     return { id, size: offset };
+  } catch (error) {
+    await Deno.remove(partial).catch(() => {});
+    throw error;
   }
 }

@@ -37,9 +37,9 @@ export function workerUrl(name: string): URL {
 export function selfCommand(): readonly string[] {
   switch (executableForm()) {
     case "compiled":
-      return [Deno.execPath()];
+      return [runtimeProgram()];
     case "bundle":
-      return [Deno.execPath(), ...runtimeFlags, pathOf("main.js")];
+      return [runtimeProgram(), ...runtimeFlags, pathOf("main.js")];
     case "source":
       return [Deno.execPath(), "run", "-A", "--no-prompt", pathOf("../../main.ts")];
   }
@@ -47,9 +47,12 @@ export function selfCommand(): readonly string[] {
 
 /** The flags that the launcher gives the runtime before the bundled script. */
 export const runtimeFlags: readonly string[] = [
-  ...["run", "--no-config", "--no-lock", "--cached-only", "--no-prompt", "--no-code-cache"],
-  "--allow-all",
+  ...["run", "--no-config", "--no-lock", "--no-remote", "--no-npm", "--cached-only"],
+  ...["--no-prompt", "--allow-all"],
 ];
+
+/** The runtime's name in the folder that it is unpacked to: what `ps` shows. */
+export const runtimeName = "enroot";
 
 /**
  * Where a C helper is. One installed beside the executable, or in a `libexec/enroot` folder next to
@@ -64,7 +67,7 @@ export function helperPath(name: "enroot-nsenter" | "enroot-zfs-mount"): string 
     ...(folder === undefined ? [] : [`${folder}/${name}`, `${folder}/../libexec/enroot/${name}`]),
     executableForm() === "source"
       ? pathOf(`../../helper/build/${name}`)
-      : `${payload()}/libexec/${name}`,
+      : inMemory(`libexec/${name}`) ?? `${payload()}/libexec/${name}`,
   ];
   const found = candidates.find(isProgram);
   if (found !== undefined) return found;
@@ -80,11 +83,22 @@ export function defaultsPath(): string {
   return executableForm() === "source" ? pathOf("../../packaging/etc") : `${payload()}/etc`;
 }
 
+function runtimeProgram(): string {
+  return inMemory(runtimeName) ?? Deno.execPath();
+}
+
+/** A program that cannot be executed where it was unpacked to, by its descriptor. */
+function inMemory(name: string): string | undefined {
+  const descriptor = callerState().programs.get(name);
+  return descriptor === undefined ? undefined : `/proc/self/fd/${descriptor}`;
+}
+
 /** The folder that the executable was unpacked to. */
 function payload(): string {
-  return executableForm() === "compiled"
-    ? Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"))
-    : pathOf(".").replace(/\/$/, "");
+  if (executableForm() === "bundle") return pathOf(".").replace(/\/$/, "");
+  // The launcher made it the runtime's home, whose own program may be in memory only.
+  const home = callerState().executable === undefined ? undefined : Deno.env.get("HOME");
+  return home ?? Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"));
 }
 
 function pathOf(relative: string): string {

@@ -37,8 +37,11 @@ export async function withTermination<T>(work: (signal: AbortSignal) => Promise<
   let received = 0;
   using listeners = new DisposableStack();
   for (const name of listened) {
-    if (ignoredSignals.has(numbers[name])) continue;
+    const ignored = ignoredSignals.has(numbers[name]);
     const listener = (): void => {
+      // Also an ignored signal is listened to: with one listener the runtime catches all three,
+      // and ends the process by those that nobody wants.
+      if (ignored) return;
       received++;
       abort.abort(new TerminatedBySignal(name));
       if (received >= 3) endBySignal(new TerminatedBySignal(name));
@@ -56,7 +59,9 @@ export async function withTermination<T>(work: (signal: AbortSignal) => Promise<
 /** End the process as the signal would have, had nobody listened. */
 export function endBySignal({ signal }: TerminatedBySignal): never {
   Deno.kill(Deno.pid, signal);
-  // The signal is delivered on the way; where the caller had it blocked, the code says as much.
+  // Whichever thread takes the signal, an exit of this one right away could still come first.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  // It was delivered on the way; where the caller had it blocked, the code says as much.
   const number = listened.find((name) => name === signal);
   Deno.exit(128 + (number === undefined ? 0 : numbers[number]));
 }

@@ -23,7 +23,7 @@ async function measureStartup(report: (text: string) => void): Promise<BenchResu
     const path = "/usr/bin:/bin";
     const home = { PATH: path, HOME: `${folder}/home` };
     // Below a file nothing can be made, not even by root.
-    const homeless = { PATH: path, HOME: "/dev/null/home", TMPDIR: `${folder}/tmp` };
+    const homeless = { PATH: path, HOME: "/dev/null/home", XDG_RUNTIME_DIR: `${folder}/tmp` };
     const one = program("deno run one.js", [Deno.execPath(), "run", script], home);
     const results: BenchResult[] = [];
     for (const [name, env] of [["startup", home], ["startup, no home", homeless]] as const) {

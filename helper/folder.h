@@ -1,0 +1,39 @@
+/* Where the payload is unpacked to. */
+#ifndef FOLDER_H
+#define FOLDER_H
+
+#include "payload.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+/* A folder of ours that holds unpacked payloads: `name`, in `parent`. */
+struct place {
+    const char *parent; /* NULL: there is no such place */
+    const char *name;
+    bool make_parent;
+};
+
+/* An unpacked payload. */
+struct folder {
+    char path[PATH_MAX];
+    bool is_noexec; /* programs cannot be executed from there */
+    bool is_ours;   /* we may write there, and it is on a file system of this machine */
+};
+
+/*
+ * Make sure that the payload is unpacked in a place. It is there whole or not at all, however many
+ * processes do this at once; what is damaged is made anew, what a killed process left is removed, and
+ * so is another version that was not used for a month.
+ *
+ * Whoever can write a folder decides what is executed from it, so: our folder belongs to the caller,
+ * is no symbolic link, and nobody else may write to it or move it away.
+ *
+ * Returns NULL, or why it cannot be there.
+ */
+const char *unpack(const struct payload *payload, const struct place *place, struct folder *folder);
+
+/* Only find it: a payload that a package has put into `parent`. True when it is there. */
+bool find_unpacked(const struct payload *payload, const char *parent, struct folder *folder);
+
+#endif

@@ -1,0 +1,75 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { EnrootError } from "../errors.ts";
+import { CommandError, findProgram, run } from "./run.ts";
+
+Deno.test("arguments reach a program as they are, and its output comes back", async () => {
+  const words = ["a b", "$HOME", "'", "", "*", "\n"];
+  assertEquals(await run(["printf", "%s|", ...words]), words.map((word) => `${word}|`).join(""));
+});
+
+Deno.test("a program gets the environment it is given and no more", async () => {
+  const output = await run(["env"], { environment: { A: "1", PATH: "/usr/bin:/bin" } });
+  assertEquals(output.trim().split("\n").sort(), ["A=1", "LC_ALL=C", "PATH=/usr/bin:/bin"]);
+});
+
+Deno.test("a failure says what the program said, in one line", async () => {
+  const error = await assertRejects(
+    () => run(["sh", "-c", "echo first >&2; echo second >&2; exit 3"]),
+    CommandError,
+  );
+  assertEquals([error.exitCode, error.stderr], [3, "first\nsecond\n"]);
+  assertEquals(error.message, "sh failed with exit code 3: first; second");
+});
+
+Deno.test("of endless messages the end is kept", async () => {
+  const text = "yes x | head -c 3000000 >&2; echo last >&2; exit 1";
+  const error = await assertRejects(() => run(["sh", "-c", text]), CommandError, "last");
+  assert(error.stderr.length <= 16_384);
+});
+
+Deno.test("input is fed, also to a program that does not read it", async () => {
+  const input = new TextEncoder().encode("x".repeat(500_000));
+  assertEquals((await run(["cat"], { input })).length, 500_000);
+  assertEquals(await run(["true"], { input }), "");
+});
+
+Deno.test("output is handed on as it comes", async () => {
+  let text = "";
+  assertEquals(await run(["printf", "a\\nb"], { onText: (part) => void (text += part) }), "");
+  assertEquals(text, "a\nb");
+});
+
+Deno.test("a program is ended by the signal, and waited for", async () => {
+  const abort = new AbortController();
+  const reason = new Error("enough");
+  setTimeout(() => abort.abort(reason), 100);
+  const began = performance.now();
+  const error = await assertRejects(() => run(["sleep", "60"], { signal: abort.signal }));
+  assertEquals(error, reason);
+  assert(performance.now() - began < 5_000);
+});
+
+Deno.test("a program that is not there is named, with the package that brings it", () => {
+  const environment = { PATH: "/nonexistent::." };
+  const error = assertThrows(() => findProgram("squashfuse", environment), EnrootError);
+  assertEquals([error.code, error.message.includes("install squashfuse")], [
+    "program-missing",
+    true,
+  ]);
+  assertThrows(() => findProgram("no-such-program-x", environment), EnrootError, "not installed");
+});
+
+Deno.test("programs are found in sbin, and never in the current folder", async () => {
+  const folder = await Deno.makeTempDir();
+  const back = Deno.cwd();
+  try {
+    await Deno.writeTextFile(`${folder}/evil`, "#!/bin/sh\n", { mode: 0o755 });
+    Deno.chdir(folder);
+    for (const PATH of ["", ".", ":", "x:."]) {
+      assertThrows(() => findProgram("evil", { PATH }), EnrootError, "not installed");
+    }
+  } finally {
+    Deno.chdir(back);
+    await Deno.remove(folder, { recursive: true });
+  }
+});

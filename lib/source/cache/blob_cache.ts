@@ -188,9 +188,9 @@ function removeIfThere(path: string): void {
   }
 }
 
+/** A failure of the file system, for people; anything else is as it was. */
 function explain(error: unknown, path: string): unknown {
-  if (error instanceof EnrootError || !(error instanceof Error)) return error;
-  if (error.name === "TerminatedBySignal" || error.name === "AbortError") return error;
+  if (!(error instanceof Error) || !/\(os error \d+\)/.test(error.message)) return error;
   return new EnrootError(
     "cannot-write",
     `cannot write the cache in ${path}: ${reasonOf(error)}: ENROOT_CACHE_PATH names another folder`,

@@ -1,0 +1,137 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EnrootError } from "../../errors.ts";
+import type { SourceOptions } from "../options.ts";
+import { RegistryError } from "./error.ts";
+import { Transport } from "./transport.ts";
+
+type Handler = (request: Request, url: URL) => Response | Promise<Response>;
+
+/** A server on loopback that answers by path; stopped when disposed of. */
+function serve(handler: Handler): { host: string; seen: string[] } & AsyncDisposable {
+  const seen: string[] = [];
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    const url = new URL(request.url);
+    seen.push(`${url.pathname} ${request.headers.get("authorization") ?? "-"}`);
+    return url.pathname === "/v2/" ? new Response("{}") : handler(request, url);
+  });
+  return {
+    host: `127.0.0.1:${server.addr.port}`,
+    seen,
+    [Symbol.asyncDispose]: async () => await server.shutdown(),
+  };
+}
+
+function options(changes: Partial<SourceOptions> = {}): SourceOptions {
+  return {
+    architecture: "amd64",
+    cachePath: "/nonexistent",
+    tempPath: "/tmp",
+    allowHttp: true,
+    connectTimeoutSeconds: 5,
+    transferTimeoutSeconds: 0,
+    retries: 0,
+    maxConnections: 1,
+    signal: new AbortController().signal,
+    log: () => {},
+    ...changes,
+  };
+}
+
+const path = "/v2/team/app/manifests/t";
+
+Deno.test("a token is fetched when asked for, used again, and told to nobody else", async () => {
+  await using store = serve(() => new Response("blob"));
+  await using registry = serve((request, url) => {
+    if (url.pathname === "/token") {
+      assertEquals(url.searchParams.get("scope"), "repository:team/app:pull");
+      assertEquals(url.searchParams.get("service"), "reg");
+      return Response.json({ token: "t0ken" });
+    }
+    if (request.headers.get("authorization") !== "Bearer t0ken") {
+      const challenge = `Bearer realm="http://${registry.host}/token",service="reg"`;
+      return new Response("{}", { status: 401, headers: { "www-authenticate": challenge } });
+    }
+    return url.pathname.includes("/blobs/")
+      ? new Response(null, { status: 307, headers: { location: `http://${store.host}/there` } })
+      : new Response("manifest");
+  });
+  const transport = new Transport(registry.host, options());
+  assertEquals(await (await transport.get(path, {}, "x")).text(), "manifest");
+  const blob = await transport.get("/v2/team/app/blobs/sha256:1", {}, "x");
+  assertEquals(await blob.text(), "blob");
+  assertEquals(registry.seen.filter((line) => line.startsWith("/token")).length, 1);
+  assertEquals(store.seen, ["/there -"]);
+});
+
+Deno.test("a refusal says what the registry says, in one line", async () => {
+  const errors = [{ code: "DENIED", message: "not\nfor you" }];
+  await using registry = serve(() => Response.json({ errors }, { status: 403 }));
+  const transport = new Transport(registry.host, options());
+  const error = await assertRejects(() => transport.get(path, {}, "the image"), RegistryError);
+  assertEquals([error.status, error.diagnostics], [403, ["not\nfor you"]]);
+  assert(error.message.startsWith("the image: access is forbidden"));
+});
+
+Deno.test("429 and 5xx are tried again as often as configured, others are not", async () => {
+  for (const [status, retries, requests] of [[429, 2, 3], [503, 1, 2], [500, 0, 1], [404, 5, 1]]) {
+    await using registry = serve(() =>
+      new Response(null, { status: status ?? 0, headers: { "retry-after": "0" } })
+    );
+    const transport = new Transport(registry.host, options({ retries: retries ?? 0 }));
+    const error = await assertRejects(() => transport.get(path, {}, "x"), RegistryError);
+    assertEquals(error.status, status);
+    assertEquals(registry.seen.filter((line) => line.startsWith(path)).length, requests);
+  }
+});
+
+Deno.test("a registry that does not answer is given up after the configured time", async () => {
+  const { promise, resolve } = Promise.withResolvers<Response>();
+  await using registry = serve(() => promise);
+  const transport = new Transport(registry.host, options({ connectTimeoutSeconds: 1 }));
+  const began = performance.now();
+  const error = await assertRejects(() => transport.get(path, {}, "x"), EnrootError);
+  assert(error.message.includes("ENROOT_CONNECT_TIMEOUT"), error.message);
+  assert(performance.now() - began < 4000);
+  resolve(new Response());
+});
+
+Deno.test("without leave a registry without TLS is not spoken to", async () => {
+  await using registry = serve(() => new Response("manifest"));
+  const transport = new Transport(registry.host, options({ allowHttp: false }));
+  const error = await assertRejects(() => transport.get(path, {}, "x"), EnrootError);
+  assert(error.message.includes("ENROOT_ALLOW_HTTP=y"), error.message);
+  assertEquals(registry.seen, []);
+});
+
+Deno.test("without leave nobody is sent a request by a token server or redirect without TLS", async () => {
+  await using registry = serve(() => {
+    const challenge = `Bearer realm="ftp://x/token"`;
+    return new Response("{}", { status: 401, headers: { "www-authenticate": challenge } });
+  });
+  const transport = new Transport(registry.host, options());
+  const error = await assertRejects(() => transport.get(path, {}, "x"), EnrootError);
+  assertEquals(error.code, "insecure");
+});
+
+Deno.test("redirects without end are an error", async () => {
+  await using registry = serve((request) =>
+    new Response(null, { status: 302, headers: { location: request.url } })
+  );
+  const transport = new Transport(registry.host, options());
+  const error = await assertRejects(() => transport.get(path, {}, "x"), EnrootError);
+  assertEquals(error.code, "redirects");
+});
+
+Deno.test("nobody at the port is said to be unreachable, by address", async () => {
+  let host: string;
+  {
+    await using registry = serve(() => new Response());
+    host = registry.host;
+  }
+  const error = await assertRejects(
+    () => new Transport(host, options()).get(path, {}, "x"),
+    EnrootError,
+  );
+  assertEquals(error.code, "unreachable");
+  assert(error.message.includes(host), error.message);
+});

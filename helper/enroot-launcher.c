@@ -169,9 +169,11 @@ int main(int argc, char **argv)
     }
     /* The runtime keeps what it found out about the program in databases with dozens of locks at each
      * start: not over a network. It reads ~/.npmrc, and fails when that is not to its liking. */
+    /* Certificates are those of the system, as for every other program here. */
     const char *const extra[] = {
         join("DENO_DIR=", folder.is_ours ? join(folder.path, "/cache") : "/dev/null/none"),
-        join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1", programs, NULL,
+        join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1",
+        "DENO_TLS_CA_STORE=system", programs, NULL,
     };
     execve(program, words,
            caller_environment(environ, argc > 0 ? argv[0] : "enroot", executable, extra));

@@ -11,6 +11,7 @@ Deno.test("restoreEnvironment puts back what was hidden and takes out what was a
       HOME: "/cache/payload",
       DENO_DIR: "/cache/payload/cache",
       DENO_NO_UPDATE_CHECK: "1",
+      DENO_TLS_CA_STORE: "system",
       ENROOT_CALLER_STATE: state,
       ENROOT_CALLER_PROGRAMS: "3:enroot;",
       ENROOT_CALLER_ENV_HOME: "/home/u",

@@ -8,15 +8,25 @@ import { spawn } from "./command.ts";
 
 /** A registry at work. Disposing of it stops it and removes what it stored. */
 export interface Registry extends AsyncDisposable {
-  /** Its port on 127.0.0.1; it speaks http and asks nobody who he is. */
+  /** Its port on 127.0.0.1; it asks nobody who he is. */
   readonly port: number;
 }
 
 /** How long it may take to listen, in milliseconds. */
 const patience = 20_000;
 
-/** Start a registry. @throws {Error} with what it said when it does not come up */
-export async function startRegistry(): Promise<Registry> {
+/** Files of a certificate for 127.0.0.1 and its key. */
+export interface Tls {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/**
+ * Start a registry, which speaks plain http or, with a certificate, https.
+ *
+ * @throws {Error} with what it said when it does not come up
+ */
+export async function startRegistry(tls?: Tls): Promise<Registry> {
   await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "zenroot-registry-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -26,7 +36,7 @@ export async function startRegistry(): Promise<Registry> {
       version: "0.1",
       log: { accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: `${folder}/data` }, delete: { enabled: true } },
-      http: { addr: "127.0.0.1:0" },
+      http: { addr: "127.0.0.1:0", ...(tls === undefined ? {} : { tls }) },
     }),
   );
 

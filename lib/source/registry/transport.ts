@@ -195,6 +195,15 @@ export class Transport {
       const reason = timer.signal.aborted
         ? `no answer in ${connectTimeoutSeconds} s (ENROOT_CONNECT_TIMEOUT)`
         : causeOf(error);
+      // Not a case for plain HTTP: somebody may stand between.
+      if (/certificate/i.test(reason)) {
+        throw new EnrootError(
+          "untrusted",
+          `cannot trust ${url.host}: ${reason}: install its authority's certificate, or name it ` +
+            "with SSL_CERT_FILE",
+          { cause: error },
+        );
+      }
       throw new EnrootError("unreachable", `cannot reach ${url.host}: ${reason}`, { cause: error });
     } finally {
       clearTimeout(limit);

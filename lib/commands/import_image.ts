@@ -6,6 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type BuildOptions, buildRootfs } from "../import/build_rootfs.ts";
+import { hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import { WorkerPool } from "../pool/pool.ts";
 import { workerUrl } from "../process/assets.ts";
@@ -42,7 +43,9 @@ export async function importImage(
   const size = image.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
   terminal.log(
     "info",
-    `Image ${image.imageId}: ${count} layer${count === 1 ? "" : "s"}, ${formatBytes(size)}`,
+    `Image ${hexOf(image.imageId).slice(0, 12)}: ${count} layer${count === 1 ? "" : "s"}, ${
+      formatBytes(size)
+    }`,
   );
   await into(image, async (root) => {
     await using pool = new WorkerPool(workerUrl("apply_layer"), 1);

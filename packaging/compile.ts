@@ -20,14 +20,19 @@ interface Contents {
   readonly words: readonly string[];
 }
 
-/** Run a program in the project's folder; what it prints is shown when it fails. */
-async function run(...argv: string[]): Promise<void> {
+/** Run a program in a folder; what it prints is shown when it fails. */
+async function runIn(cwd: string, ...argv: string[]): Promise<void> {
   const [program = "", ...args] = argv;
-  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: top }).output();
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd }).output();
   if (success) return;
   await Deno.stderr.write(stdout);
   await Deno.stderr.write(stderr);
   throw new Error(`${argv.join(" ")} failed`);
+}
+
+/** Run a program in the project's folder. */
+function run(...argv: string[]): Promise<void> {
+  return runIn(top, ...argv);
 }
 
 async function filesIn(folder: string, prefix: string): Promise<PackedFile[]> {
@@ -50,11 +55,19 @@ async function entries(): Promise<string[]> {
   return ["main.ts", ...workers.sort().map((name) => `workers/${name}`)];
 }
 
+/**
+ * The names of a bundle's parts depend on the paths of all modules, seen from the folder it is made
+ * in. So it is made of a copy that has its packages in it: then they are the same wherever this is.
+ */
 async function bundled(work: string): Promise<Contents> {
-  await run(
-    Deno.execPath(),
-    ...["bundle", "--quiet", "--platform=deno", "--code-splitting", `--outdir=${work}/bundle`],
-    ...await entries(),
+  const copy = `${work}/source`;
+  await Deno.mkdir(copy);
+  const parts = ["main.ts", "deno.json", "deno.lock", "lib", "workers"];
+  await run("cp", "-R", ...parts, copy);
+  await runIn(
+    copy,
+    ...[Deno.execPath(), "bundle", "--quiet", "--node-modules-dir=auto", "--platform=deno"],
+    ...["--code-splitting", `--outdir=${work}/bundle`, ...await entries()],
   );
   const scripts = await filesIn(`${work}/bundle`, "");
   for (const { path } of scripts) {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type CString, errno, SysError } from "./libc.ts";
+import { attempt, type CString, SysError } from "./libc.ts";
 
 /** Numbers from `asm-generic/errno-base.h` that callers look for. */
 export const E = {
@@ -75,11 +75,6 @@ const libc = Deno.dlopen("libc.so.6", {
 });
 const call = libc.symbols;
 
-function outcome(result: number | bigint): number {
-  const number = Number(result);
-  return number >= 0 ? number : -errno();
-}
-
 /**
  * The result of a call that must not fail.
  *
@@ -105,12 +100,12 @@ export function openInRoot(root: number, path: CString, flags: number): number {
   openHow[0] = BigInt(flags | O.CLOEXEC);
   openHow[1] = 0n;
   openHow[2] = RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT;
-  return outcome(call.syscall(SYS_openat2, BigInt(root), path, openHowBytes, 24n));
+  return attempt(() => call.syscall(SYS_openat2, BigInt(root), path, openHowBytes, 24n));
 }
 
 /** openat(2); the descriptor closes on exec. */
 export function openAt(folder: number, name: CString, flags: number, mode = 0): number {
-  return outcome(call.openat(folder, name, flags | O.CLOEXEC, mode));
+  return attempt(() => call.openat(folder, name, flags | O.CLOEXEC, mode));
 }
 
 /** close(2). */
@@ -122,7 +117,7 @@ export function close(descriptor: number): void {
 export function writeAll(file: number, bytes: Uint8Array<ArrayBuffer>): number {
   let rest = bytes;
   while (rest.length > 0) {
-    const written = outcome(call.write(file, rest, BigInt(rest.length)));
+    const written = attempt(() => call.write(file, rest, BigInt(rest.length)));
     if (written < 0) return written;
     rest = rest.subarray(written);
   }
@@ -131,48 +126,49 @@ export function writeAll(file: number, bytes: Uint8Array<ArrayBuffer>): number {
 
 /** ftruncate(2). */
 export function truncate(file: number, size: number): number {
-  return outcome(call.ftruncate(file, BigInt(size)));
+  return attempt(() => call.ftruncate(file, BigInt(size)));
 }
 
 /** lseek(2) from the beginning. */
 export function seek(file: number, offset: number): number {
-  return outcome(call.lseek(file, BigInt(offset), 0));
+  return attempt(() => call.lseek(file, BigInt(offset), 0));
 }
 
 /** mkdirat(2). */
 export function mkdirAt(folder: number, name: CString, mode: number): number {
-  return outcome(call.mkdirat(folder, name, mode));
+  return attempt(() => call.mkdirat(folder, name, mode));
 }
 
 /** mknodat(2). @param device as makedev(3) gives it */
 export function mknodAt(folder: number, name: CString, mode: number, device: bigint): number {
   // A function of its own since glibc 2.33.
-  return call.mknodat === null ? -38 : outcome(call.mknodat(folder, name, mode, device));
+  const { mknodat } = call;
+  return mknodat === null ? -38 : attempt(() => mknodat(folder, name, mode, device));
 }
 
 /** linkat(2), not following a symlink at the end of the old path. */
 export function linkAt(from: number, old: CString, to: number, name: CString): number {
-  return outcome(call.linkat(from, old, to, name, 0));
+  return attempt(() => call.linkat(from, old, to, name, 0));
 }
 
 /** symlinkat(2). */
 export function symlinkAt(target: CString, folder: number, name: CString): number {
-  return outcome(call.symlinkat(target, folder, name));
+  return attempt(() => call.symlinkat(target, folder, name));
 }
 
 /** unlinkat(2). @param flags 0, or `AT.REMOVEDIR` for a folder */
 export function unlinkAt(folder: number, name: CString, flags = 0): number {
-  return outcome(call.unlinkat(folder, name, flags));
+  return attempt(() => call.unlinkat(folder, name, flags));
 }
 
 /** fchmod(2), which the umask does not change. */
 export function chmodFd(file: number, mode: number): number {
-  return outcome(call.fchmod(file, mode));
+  return attempt(() => call.fchmod(file, mode));
 }
 
 /** fchmodat(2); it follows a symlink, so the name must be none. */
 export function chmodAt(folder: number, name: CString, mode: number): number {
-  return outcome(call.fchmodat(folder, name, mode, 0));
+  return attempt(() => call.fchmodat(folder, name, mode, 0));
 }
 
 /** fchownat(2), not following a symlink. */
@@ -183,7 +179,7 @@ export function chownAt(
   gid: number,
   flags = 0,
 ): number {
-  return outcome(call.fchownat(folder, name, uid, gid, AT.SYMLINK_NOFOLLOW | flags));
+  return attempt(() => call.fchownat(folder, name, uid, gid, AT.SYMLINK_NOFOLLOW | flags));
 }
 
 const times = new BigInt64Array(4);
@@ -197,7 +193,7 @@ function setTimes(seconds: number, nanoseconds: number): Uint8Array<ArrayBuffer>
 
 /** Set both times of an open file. */
 export function utimeFd(file: number, seconds: number, nanoseconds: number): number {
-  return outcome(call.futimens(file, setTimes(seconds, nanoseconds)));
+  return attempt(() => call.futimens(file, setTimes(seconds, nanoseconds)));
 }
 
 /** Set both times of a name, not following a symlink. */
@@ -208,12 +204,12 @@ export function utimeAt(
   nanoseconds: number,
 ): number {
   const when = setTimes(seconds, nanoseconds);
-  return outcome(call.utimensat(folder, name, when, AT.SYMLINK_NOFOLLOW));
+  return attempt(() => call.utimensat(folder, name, when, AT.SYMLINK_NOFOLLOW));
 }
 
 /** fsetxattr(2). */
 export function setXattr(file: number, name: CString, value: Uint8Array<ArrayBuffer>): number {
-  return outcome(call.fsetxattr(file, name, value, BigInt(value.length), 0));
+  return attempt(() => call.fsetxattr(file, name, value, BigInt(value.length), 0));
 }
 
 /** What {@linkcode statAt} tells. */
@@ -237,7 +233,7 @@ const STATX_BASIC_STATS = 0x7ff;
  */
 export function statAt(folder: number, name: CString): Stat | number {
   const flags = AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH;
-  const result = outcome(call.statx(folder, name, flags, STATX_BASIC_STATS, statxBuffer));
+  const result = attempt(() => call.statx(folder, name, flags, STATX_BASIC_STATS, statxBuffer));
   if (result < 0) return result;
   // linux/stat.h, struct statx; little-endian on every architecture that is supported.
   return {
@@ -251,7 +247,7 @@ export function statAt(folder: number, name: CString): Stat | number {
 
 /** flock(2). @param operation 2: exclusive, 6: exclusive without waiting, 8: unlock */
 export function flock(file: number, operation: number): number {
-  return outcome(call.flock(file, operation));
+  return attempt(() => call.flock(file, operation));
 }
 
 const direntBuffer = new Uint8Array(32_768);
@@ -270,8 +266,8 @@ export function namesIn(folder: number): CString[] | number {
   if (rewound < 0) return rewound;
   const names: CString[] = [];
   for (;;) {
-    const length = outcome(
-      getdents(SYS_getdents64, BigInt(folder), direntBuffer, BigInt(direntBuffer.length)),
+    const length = attempt(() =>
+      getdents(SYS_getdents64, BigInt(folder), direntBuffer, BigInt(direntBuffer.length))
     );
     if (length < 0) return length;
     if (length === 0) return names;

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { type CString, cstring, errno, SysError } from "./libc.ts";
-import { must } from "./at.ts";
+import { attempt, checked, type CString, cstring, SysError } from "./libc.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
@@ -35,8 +34,8 @@ export function execve(
   // What the pointers point to must outlive the call.
   const words = argv.map(cstring);
   const settings = variables.map(cstring);
-  libc.execve(cstring(path), pointers(words), pointers(settings));
-  throw new SysError("execve", errno(), path);
+  const result = attempt(() => libc.execve(cstring(path), pointers(words), pointers(settings)));
+  throw new SysError("execve", -result, path);
 }
 
 /**
@@ -70,8 +69,7 @@ export function restoreCallerState(
  * @throws {SysError}
  */
 export function createMemoryFile(name: string): number {
-  const created = libc.memfd_create === null ? -1 : libc.memfd_create(cstring(name), 0);
-  return must(created < 0 ? -errno() : created, "memfd_create", name);
+  return checked("memfd_create", name, () => libc.memfd_create?.(cstring(name), 0) ?? -1);
 }
 
 /** By system call: the C library keeps some signals for itself, and a caller may ignore those too. */

@@ -2,8 +2,7 @@
  * The C library through Deno's foreign function interface: how each binding of this room is made,
  * called and checked.
  *
- * All calls are synchronous, so `errno` is still that of the call when it is read. Each worker
- * opens the library for itself.
+ * Each worker opens the library for itself.
  *
  * @module
  */
@@ -41,8 +40,31 @@ const core = Deno.dlopen("libc.so.6", {
   strerror: { parameters: ["i32"], result: "pointer" },
 });
 
-/** `errno` of this thread: only of use directly after a call that failed. */
-export function errno(): number {
+/**
+ * Make a system call: its result, or the negative `errno`.
+ *
+ * The runtime may make calls of its own in this thread between the call and the look at `errno`, for
+ * example when it waits for a lock, and those leave their `errno` behind. A call that failed changed
+ * nothing, so it is made again until two failures in a row have the same reason.
+ *
+ * @param call makes the call; it must be one that a failure leaves without effect
+ */
+export function attempt(call: () => number | bigint): number {
+  let reason = 0;
+  for (let count = 0; count < maxAttempts; count++) {
+    const result = Number(call());
+    if (result >= 0) return result;
+    const next = errno();
+    if (next === reason) break;
+    reason = next;
+  }
+  return -reason;
+}
+
+const maxAttempts = 16;
+
+/** `errno` of this thread, as far as nothing else was called since. */
+function errno(): number {
   const location = core.symbols.__errno_location();
   if (location === null) throw new Error("__errno_location gave no address");
   return new Deno.UnsafePointerView(location).getInt32();
@@ -57,14 +79,17 @@ export function cstring(text: string): CString {
 }
 
 /**
- * The result of a call that answers negative on failure.
+ * Make a system call that must not fail.
  *
- * @param subject what the call was about, for the message
- * @throws {SysError} with the call's `errno`
+ * @param name what it is called in the message
+ * @param subject what it is about, for the message
+ * @param call as for {@linkcode attempt}
+ * @throws {SysError} when it fails
  */
-export function checked(call: string, result: number, subject: string): number {
+export function checked(name: string, subject: string, call: () => number | bigint): number {
+  const result = attempt(call);
   if (result >= 0) return result;
-  throw new SysError(call, errno(), subject);
+  throw new SysError(name, -result, subject);
 }
 
 function describeErrno(number: number): { name: string; text: string } {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CString, cstring, errno, SysError } from "./libc.ts";
+import { checked, type CString, cstring } from "./libc.ts";
 
 /** `MS_*` flags of `sys/mount.h`. */
 export const MS = {
@@ -43,10 +43,6 @@ const libc = Deno.dlopen("libc.so.6", {
   syscall: { parameters: ["i64", "buffer", "buffer"], result: "i64" },
 }).symbols;
 
-function must(result: number, call: string, subject: string): void {
-  if (result < 0) throw new SysError(call, errno(), subject);
-}
-
 function optional(text: string | undefined): CString | null {
   return text === undefined ? null : cstring(text);
 }
@@ -64,19 +60,23 @@ export interface MountCall {
 
 /** mount(2). @throws {SysError} */
 export function mount({ source, target, type, flags, data }: MountCall, subject = target): void {
-  const result = libc.mount(
-    optional(source),
-    cstring(target),
-    optional(type),
-    BigInt(flags),
-    optional(data),
+  checked(
+    "mount",
+    subject,
+    () =>
+      libc.mount(
+        optional(source),
+        cstring(target),
+        optional(type),
+        BigInt(flags),
+        optional(data),
+      ),
   );
-  must(result, "mount", subject);
 }
 
 /** umount2(2). @throws {SysError} */
 export function unmount(target: string, flags = 0): void {
-  must(libc.umount2(cstring(target), flags), "umount", target);
+  checked("umount", target, () => libc.umount2(cstring(target), flags));
 }
 
 /**
@@ -87,7 +87,7 @@ export function unmount(target: string, flags = 0): void {
  */
 export function mountFlagsOf(descriptor: number, subject: string): number {
   const buffer = new Uint8Array(256);
-  must(libc.fstatvfs(descriptor, buffer), "fstatvfs", subject);
+  checked("fstatvfs", subject, () => libc.fstatvfs(descriptor, buffer));
   // struct statvfs of glibc on 64-bit systems; ST_* and MS_* differ from the ninth bit on.
   const flags = Number(new DataView(buffer.buffer).getBigUint64(72, true));
   const same = flags & (MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME);
@@ -104,20 +104,20 @@ const SYS_pivot_root = Deno.build.arch === "aarch64" ? 41n : 155n;
  */
 export function pivotRoot(root: string): void {
   const dot = cstring(".");
-  must(libc.chdir(cstring(root)), "chdir", root);
+  checked("chdir", root, () => libc.chdir(cstring(root)));
   // pivot_root(".", ".") stacks the old root on the new one: no folder is needed to put it in.
-  must(Number(libc.syscall(SYS_pivot_root, dot, dot)), "pivot_root", root);
-  must(libc.umount2(dot, MNT_DETACH), "umount", "the old root");
-  must(libc.chdir(cstring("/")), "chdir", "/");
+  checked("pivot_root", root, () => libc.syscall(SYS_pivot_root, dot, dot));
+  checked("umount", "the old root", () => libc.umount2(dot, MNT_DETACH));
+  checked("chdir", "/", () => libc.chdir(cstring("/")));
 }
 
 /** chdir(2), also where Deno would look at the path first. @throws {SysError} */
 export function changeFolder(path: string): void {
-  must(libc.chdir(cstring(path)), "chdir", path);
+  checked("chdir", path, () => libc.chdir(cstring(path)));
 }
 
 /** A cgroup namespace of this thread's own, and of what it executes. @throws {SysError} */
 export function unshareCgroup(): void {
   const CLONE_NEWCGROUP = 0x0200_0000;
-  must(libc.unshare(CLONE_NEWCGROUP), "unshare", "the cgroup namespace");
+  checked("unshare", "the cgroup namespace", () => libc.unshare(CLONE_NEWCGROUP));
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { errno, SysError } from "./libc.ts";
+import { checked } from "./libc.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
@@ -23,9 +23,7 @@ const capabilityVersion3 = 0x20080522;
 
 /** Programs that are executed from here on gain no privileges. @throws {SysError} */
 export function setNoNewPrivileges(): void {
-  if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) < 0) {
-    throw new SysError("prctl", errno(), "no_new_privs");
-  }
+  checked("prctl", "no_new_privs", () => libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
 }
 
 /** Drop every capability, from all sets, the bounding set included. @throws {SysError} */
@@ -35,16 +33,12 @@ export function dropCapabilities(): void {
     libc.prctl(PR_CAPBSET_READ, capability, 0n, 0n, 0n) >= 0;
     capability++
   ) {
-    if (libc.prctl(PR_CAPBSET_DROP, capability, 0n, 0n, 0n) < 0) {
-      throw new SysError("prctl", errno(), `capability ${capability}`);
-    }
+    const drop = (): number => libc.prctl(PR_CAPBSET_DROP, capability, 0n, 0n, 0n);
+    checked("prctl", `capability ${capability}`, drop);
   }
-  if (libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n, 0n, 0n) < 0) {
-    throw new SysError("prctl", errno(), "ambient capabilities");
-  }
+  const clear = (): number => libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n, 0n, 0n);
+  checked("prctl", "ambient capabilities", clear);
   const header = new Uint32Array([capabilityVersion3, 0]);
   const none = new Uint8Array(24);
-  if (libc.capset(new Uint8Array(header.buffer), none) < 0) {
-    throw new SysError("capset", errno(), "capabilities");
-  }
+  checked("capset", "capabilities", () => libc.capset(new Uint8Array(header.buffer), none));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { cstring, errno, SysError } from "./libc.ts";
+import { attempt, cstring, SysError } from "./libc.ts";
 
 // renameat2(2) by number: glibc names it only from 2.28 on.
 const numbers: Readonly<Record<string, number>> = { x86_64: 316, aarch64: 276 };
@@ -28,16 +28,18 @@ const libc = Deno.dlopen("libc.so.6", {
  */
 export function renameNoReplace(from: string, to: string): void {
   if (number !== undefined) {
-    const result = libc.symbols.syscall(
-      BigInt(number),
-      BigInt(AT_FDCWD),
-      cstring(from),
-      BigInt(AT_FDCWD),
-      cstring(to),
-      RENAME_NOREPLACE,
+    const result = attempt(() =>
+      libc.symbols.syscall(
+        BigInt(number),
+        BigInt(AT_FDCWD),
+        cstring(from),
+        BigInt(AT_FDCWD),
+        cstring(to),
+        RENAME_NOREPLACE,
+      )
     );
-    if (result >= 0n) return;
-    const failure = errno();
+    if (result >= 0) return;
+    const failure = -result;
     if (failure !== EINVAL && failure !== ENOSYS) throw new SysError("renameat2", failure, to);
   }
   try {

@@ -168,7 +168,13 @@ function levelOf(word: string | undefined): Level {
 }
 
 function printOut(text: string): void {
-  writeAll(Deno.stdout, text);
+  try {
+    writeAll(Deno.stdout, text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    // The reader has seen enough: end as a program does that SIGPIPE ends.
+    Deno.exit(128 + 13);
+  }
 }
 
 /** Messages are for people; that nobody can take them must not turn a success into a failure. */

@@ -10,6 +10,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { existsSync } from "../sys/exists.ts";
+import { isAbandoned, lockWhileOpen } from "../sys/lock.ts";
 import { SysError } from "../sys/libc.ts";
 import { renameNoReplace } from "../sys/rename.ts";
 
@@ -50,7 +51,7 @@ export function createPartialFile(
     for (;;) {
       path = `${folder}/${prefix}${crypto.randomUUID()}`;
       lock = Deno.openSync(path, { write: true, createNew: true, mode: 0o666 });
-      lockIfPossible(lock);
+      lockWhileOpen(lock);
       if (existsSync(path)) break;
       lock.close();
     }
@@ -115,19 +116,10 @@ function tidy(folder: string): void {
     try {
       if (Deno.lstatSync(path).isSymlink) continue;
       using file = Deno.openSync(path, { write: true });
-      if (file.tryLockSync(true)) removeIfThere(path);
+      if (isAbandoned(file)) removeIfThere(path);
     } catch {
       // Another user's, or just finished.
     }
-  }
-}
-
-/** Some network file systems know no locks; nobody can take the file for abandoned there either. */
-function lockIfPossible(file: Deno.FsFile): void {
-  try {
-    file.lockSync(true);
-  } catch {
-    // Kept without a lock.
   }
 }
 

@@ -10,6 +10,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { existsSync } from "../sys/exists.ts";
+import { isAbandoned, lockWhileOpen } from "../sys/lock.ts";
 import { removeTree } from "../sys/remove_tree.ts";
 
 /** A folder of one's own, removed when disposed of. */
@@ -51,7 +52,7 @@ function tryStaging(parent: string, prefix: string): Staging | undefined {
   const lock = undo.use(
     Deno.openSync(`${folder}/lock`, { write: true, createNew: true, mode: 0o600 }),
   );
-  lock.lockSync(true);
+  lockWhileOpen(lock);
   if (!existsSync(`${folder}/lock`)) return undefined;
   const path = `${folder}/content`;
   Deno.mkdirSync(path);
@@ -81,7 +82,7 @@ export function tidyStaging(parent: string, prefix: string): void {
         continue;
       }
       using lock = Deno.openSync(`${folder}/lock`, { write: true });
-      if (lock.tryLockSync(true)) removeTree(folder);
+      if (isAbandoned(lock)) removeTree(folder);
     } catch {
       // Another process tidies too, or its owner has just finished.
     }

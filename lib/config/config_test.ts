@@ -167,9 +167,13 @@ Deno.test("keys of other programs are kept for hooks", async () => {
   assertEquals(config.variables["https_proxy"], "http://p:1");
 });
 
-Deno.test("without HOME the user database has it", async () => {
+Deno.test("without HOME the user database has it, and without that the runtime path does", async () => {
   const line = (await Deno.readTextFile("/etc/passwd")).split("\n")
     .find((each) => each.split(":")[2] === String(Deno.uid()));
   const config = await load({}, { HOME: "", XDG_RUNTIME_DIR: "/run/user/7" });
-  assertEquals(config.cachePath, `${line?.split(":")[5]}/.cache/enroot`);
+  const home = line?.split(":")[5];
+  assertEquals(
+    config.cachePath,
+    home === undefined ? "/run/user/7/enroot/.cache" : `${home}/.cache/enroot`,
+  );
 });

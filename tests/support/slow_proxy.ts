@@ -17,7 +17,7 @@ export interface SlowProxy extends AsyncDisposable {
  * Start a proxy.
  *
  * @param target the port on 127.0.0.1 of the server behind it
- * @param options.bytesPerSecond how fast each connection receives
+ * @param options.bytesPerSecond how fast each connection receives at most
  * @param options.fullSpeed how many bytes of each connection come at full speed, before that
  */
 export function startSlowProxy(

@@ -48,7 +48,7 @@ export async function inflate(
       if (isFirst) {
         isFirst = false;
         const actual = sniffCompression(bytes);
-        if (actual !== compression && (compression !== "none" || actual !== "none")) {
+        if (actual !== compression) {
           throw new EnrootError(
             "bad-compression",
             `${what} is said to be ${nameOf(compression)}, but its bytes are ${nameOf(actual)}`,

@@ -125,6 +125,8 @@ export class Transport {
         return secure;
       } catch (error) {
         if (!(error instanceof EnrootError) || error.code !== "unreachable") throw error;
+        // A name that is not found and a host that is silent are not for want of plain HTTP.
+        if (/lookup address|ENROOT_CONNECT_TIMEOUT/.test(error.message)) throw error;
         if (!this.#options.allowHttp) {
           throw new EnrootError(
             "unreachable",

@@ -114,7 +114,9 @@ function tidy(folder: string): void {
     if (!name.startsWith(prefix)) continue;
     const path = `${folder}/${name}`;
     try {
-      if (Deno.lstatSync(path).isSymlink) continue;
+      // Others may put anything into a shared folder, a pipe that blocks whoever opens it, too.
+      const { isFile, uid } = Deno.lstatSync(path);
+      if (!isFile || uid !== Deno.uid()) continue;
       using file = Deno.openSync(path, { write: true });
       if (isAbandoned(file)) removeIfThere(path);
     } catch {

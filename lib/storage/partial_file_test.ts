@@ -69,6 +69,16 @@ Deno.test("what a killed process left is removed by the next, what is in use is 
     assert(first.path !== second.path);
   }));
 
+Deno.test("what only looks like a partial file is neither opened nor removed", () =>
+  inFolder((folder) => {
+    const { success } = new Deno.Command("mkfifo", { args: [`${folder}/.enroot-partial.pipe`] })
+      .outputSync();
+    assert(success);
+    Deno.symlinkSync("/dev/null", `${folder}/.enroot-partial.link`);
+    using _file = createPartialFile(`${folder}/out`, { replace: false });
+    assertEquals(names(folder).length, 3);
+  }));
+
 Deno.test("a folder that cannot be written is named", () => {
   assertThrows(
     () => createPartialFile("/proc/out", { replace: false }),

@@ -78,9 +78,10 @@ function makeTempFile(folder: string): string {
 
 function readStart(path: string): { start: Uint8Array; size: number } {
   try {
-    using file = Deno.openSync(path);
-    const { isFile, size } = file.statSync();
+    // Asked before it is opened: opening a pipe waits for its writer, without end.
+    const { isFile, size } = Deno.statSync(path);
     if (!isFile) throw new EnrootError("bad-archive", `${path} is no archive file`);
+    using file = Deno.openSync(path);
     const start = new Uint8Array(4);
     return { start: start.subarray(0, file.readSync(start) ?? 0), size };
   } catch (error) {

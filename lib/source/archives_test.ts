@@ -238,6 +238,78 @@ Deno.test("several images and no tag: the tags are listed", () =>
     await assertRejects(() => openImage(uri, options), EnrootError, "v1, v2");
   }));
 
+/** A layout folder whose index holds images by name and architecture. */
+async function writeLayout(
+  folder: string,
+  images: readonly (readonly [name: string | undefined, architecture: string])[],
+): Promise<void> {
+  await Deno.mkdir(`${folder}/blobs/sha256`, { recursive: true });
+  const put = async (value: unknown): Promise<{ digest: string; size: number }> => {
+    const text = json(value);
+    await Deno.writeTextFile(`${folder}/blobs/sha256/${hex(text)}`, text);
+    return { digest: `sha256:${hex(text)}`, size: text.length };
+  };
+  const manifests = [];
+  for (const [name, architecture] of images) {
+    const stored = await put({
+      architecture,
+      os: "linux",
+      rootfs: { type: "layers", diff_ids: [] },
+      config: { Env: [`NAME=${name}`] },
+    });
+    const mediaType = "application/vnd.oci.image.config.v1+json";
+    manifests.push({
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      ...await put({ schemaVersion: 2, config: { mediaType, ...stored }, layers: [] }),
+      platform: { os: "linux", architecture },
+      ...(name === undefined ? {} : { annotations: { "org.opencontainers.image.ref.name": name } }),
+    });
+  }
+  await Deno.writeTextFile(`${folder}/index.json`, json({ schemaVersion: 2, manifests }));
+}
+
+for (const uri of ["", ":v1"]) {
+  Deno.test(`one name for several platforms is one image${uri === "" ? ", unnamed too" : ""}`, () =>
+    inFolder(async (folder, options) => {
+      const name = uri === "" ? undefined : "v1";
+      await writeLayout(folder, [[name, "arm64"], [name, "amd64"]]);
+      for (const architecture of ["amd64", "arm64"]) {
+        const layout = parseImageUri(`oci:${folder}${uri}`);
+        await using image = await openImage(layout, { ...options, architecture });
+        assertEquals(image.config.architecture, architecture);
+      }
+    }));
+}
+
+Deno.test("an image without a name beside one with a name is another image", () =>
+  inFolder(async (folder, options) => {
+    await writeLayout(folder, [[undefined, "amd64"], ["v1", "amd64"]]);
+    const error = await assertRejects(
+      () => openImage(parseImageUri(`oci:${folder}`), options),
+      EnrootError,
+    );
+    assertEquals(error.code, "no-tag");
+    await using image = await openImage(parseImageUri(`oci:${folder}:v1`), options);
+    assertEquals(image.config.env, ["NAME=v1"]);
+  }));
+
+Deno.test("what is no folder, and what is no file, is said to be so", () =>
+  inFolder(async (folder, options) => {
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const { success } = await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+    assert(success);
+    const table = [
+      [`oci:${folder}/none`, "no such folder"],
+      [`oci:${folder}/file`, "is no folder"],
+      [`oci-archive:${folder}/none`, "no such archive"],
+      [`docker-archive:${folder}/tmp`, "no archive file"],
+      [`docker-archive:${folder}/pipe`, "no archive file"],
+    ] as const;
+    for (const [uri, text] of table) {
+      await assertRejects(() => openImage(parseImageUri(uri), options), EnrootError, text);
+    }
+  }));
+
 Deno.test("an image for another architecture is refused, naming the one there is", () =>
   inFolder(async (folder, options) => {
     await Deno.writeFile(`${folder}/a.tar`, rawArchive(...dockerMembers()));

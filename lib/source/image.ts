@@ -36,7 +36,8 @@ export interface Layer {
    * a file is not trusted for being there. The file stays until the image is disposed of.
    *
    * @param options.signal ends the fetch; what was fetched is not left half-visible
-   * @param options.onProgress told of bytes as they arrive: how many more
+   * @param options.onProgress told of bytes as they arrive: how many more; fewer than none when a
+   * transfer broke and what came of it does not count
    * @throws {EnrootError} when the bytes cannot be had or are not those of the digest
    */
   open(options: {

@@ -60,7 +60,8 @@ export class Layout implements BlobStore {
     const document = chosen.length === 1 && chosen[0] !== undefined
       ? await this.read(chosen[0], `the manifest of ${this.#uri}`)
       : new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, manifests: chosen }));
-    return await chooseManifest(document, chosen[0]?.mediaType, this, architecture, this.#uri);
+    const type = chosen.length === 1 ? chosen[0]?.mediaType : undefined;
+    return await chooseManifest(document, type, this, architecture, this.#uri);
   }
 
   /** The image of a manifest; disposing of it frees the layout's files. */
@@ -98,22 +99,35 @@ export class Layout implements BlobStore {
 
 /** A layout that is a folder. @throws {EnrootError} code `not-found` when there is none */
 export function folderFiles(folder: string): LayoutFiles {
+  const info = infoOf(folder);
+  if (info === undefined) throw new EnrootError("not-found", `${folder}: no such folder`);
+  if (!info.isDirectory) {
+    throw new EnrootError(
+      "not-found",
+      `${folder} is no folder: archives are opened by oci-archive: and docker-archive:`,
+    );
+  }
   return {
     find: (path) =>
       Promise.resolve().then(() => {
         const whole = `${folder}/${path}`;
-        try {
-          const { isFile, size } = Deno.statSync(whole);
-          return isFile ? { path: whole, offset: 0, size } : undefined;
-        } catch (error) {
-          if (error instanceof Deno.errors.NotFound) return undefined;
-          throw new EnrootError("cannot-read", `cannot read ${whole}: ${reasonOf(error)}`, {
-            cause: error,
-          });
-        }
+        const found = infoOf(whole);
+        return found?.isFile ? { path: whole, offset: 0, size: found.size } : undefined;
       }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** What a path leads to; `undefined` when there is nothing. */
+function infoOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** A small file's bytes. @throws {EnrootError} when it is too large to be a document */
@@ -139,8 +153,10 @@ function chooseByTag(
 ): readonly Descriptor[] {
   const named = manifests.map((entry) => ({ entry, names: namesOf(entry) }));
   const all = [...new Set(named.flatMap(({ names }) => names))];
+  // An entry without a name beside one with a name is another image.
+  const images = new Set(named.map(({ names }) => names[0]));
   const chosen = tag === undefined
-    ? all.length > 1 ? [] : manifests
+    ? images.size > 1 ? [] : manifests
     : named.filter(({ names }) =>
       names.some((name) => name === tag || name.endsWith(`:${tag}`) || name.endsWith(`/${tag}`))
     ).map(({ entry }) => entry);

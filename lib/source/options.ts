@@ -14,11 +14,11 @@ export interface SourceOptions {
   readonly tempPath: string;
   /** Whether registries may be spoken to without TLS. */
   readonly allowHttp: boolean;
-  /** How long a registry may take to answer, or to send the next bytes; 0: no limit. */
+  /** How long a registry may take to answer; 0: no limit. */
   readonly connectTimeoutSeconds: number;
   /** How long one blob may take; 0: no limit. */
   readonly transferTimeoutSeconds: number;
-  /** How often a request is tried again. */
+  /** How often a transfer that fails in a way that may pass is tried again. */
   readonly retries: number;
   /** How many blobs are fetched at once; 0: no limit. */
   readonly maxConnections: number;

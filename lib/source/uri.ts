@@ -22,6 +22,9 @@ export type ImageUri =
 
 const localSchemes: readonly string[] = ["oci", "oci-archive", "docker-archive"];
 
+/** Schemes that users of enroot know, and that this program does not read images by. */
+const otherSchemes: readonly string[] = ["dockerd", "podman", "zfs"];
+
 /**
  * Parse an image URI: `docker://REFERENCE`, `oci:PATH[:TAG]`, `oci-archive:PATH[:TAG]`,
  * `docker-archive:PATH[:TAG]`, the latter three with `//` too.
@@ -34,6 +37,13 @@ export function parseImageUri(text: string): ImageUri {
     return { scheme, reference: parseReference(rest.slice(2)) };
   }
   if (localSchemes.includes(scheme)) return parseLocal(scheme as LocalScheme, rest, text);
+  if (otherSchemes.includes(scheme)) {
+    throw new EnrootError(
+      "bad-uri",
+      `image URI '${text}': ${scheme}:// is not supported yet: an image that is saved to a file is ` +
+        "opened by docker-archive: or oci-archive:",
+    );
+  }
   throw new EnrootError(
     "bad-uri",
     `image URI '${text}': it must begin with docker://, oci:, oci-archive: or docker-archive:`,
@@ -58,7 +68,7 @@ export function defaultFileName(uri: ImageUri): string {
 
 function parseLocal(scheme: LocalScheme, rest: string, text: string): ImageUri {
   const typed = rest.startsWith("//") ? rest.slice(2) : rest;
-  // A colon may be part of the path: only what cannot be one is a tag.
+  // The path ends at the first colon that a tag can follow, as with skopeo: a tag may hold one itself.
   const [, path = "", tag] = /^(.*?)(?::([^:/]+(?:\/[^:/]+)*(?::[^:/]+)?))?$/s.exec(typed) ?? [];
   if (path === "" || path.includes("\0")) {
     throw new EnrootError("bad-uri", `image URI '${text}' names no path`);

@@ -31,6 +31,16 @@ for (const [text, full, file] of good) {
   });
 }
 
+for (const scheme of ["dockerd", "podman", "zfs"]) {
+  Deno.test(`${scheme}:// is known, and said to be not supported yet`, () => {
+    assertThrows(
+      () => parseImageUri(`${scheme}://x`),
+      EnrootError,
+      `${scheme}:// is not supported`,
+    );
+  });
+}
+
 for (const bad of ["", "ubuntu", "docker:ubuntu", "http://x/y", "oci:", "oci://", "oci:a\0b"]) {
   Deno.test(`image URI ${JSON.stringify(bad)} is refused`, () => {
     assertThrows(() => parseImageUri(bad), EnrootError, "image URI");

@@ -123,7 +123,55 @@ Deno.test("a fetch that is stopped leaves nothing, and so does waiting for anoth
     assertEquals(names(folder), []);
   }));
 
+Deno.test("what fails in the network is not said to be the cache's fault", () =>
+  inFolder(async (folder) => {
+    const failure = new EnrootError("unreachable", "Connection refused (os error 111)");
+    const fetch = (): Promise<never> => Promise.reject(failure);
+    assertEquals(await assertRejects(() => new BlobCache(folder).get(request({ fetch }))), failure);
+  }));
+
+Deno.test("progress that came to nothing is taken back", () =>
+  inFolder(async (folder) => {
+    const cache = new BlobCache(folder);
+    let counted = 0;
+    const onProgress = (bytes: number): void => void (counted += bytes);
+    await assertRejects(() => cache.get(request({ onProgress }, content.subarray(1))));
+    assertEquals(counted, 0);
+    await cache.get(request({ onProgress }));
+    assertEquals(counted, content.length);
+  }));
+
+Deno.test("who waits for another is told so once", () =>
+  inFolder(async (folder) => {
+    const { promise: free, resolve } = Promise.withResolvers<void>();
+    async function* late(): AsyncGenerator<Uint8Array> {
+      await free;
+      yield content;
+    }
+    let told = 0;
+    const first = new BlobCache(folder).get(request({ fetch: () => Promise.resolve(late()) }));
+    const second = new BlobCache(folder).get(request({
+      fetch: never,
+      onWait: () => {
+        told++;
+        setTimeout(resolve, 300);
+      },
+    }));
+    assertEquals(await second, await first);
+    assertEquals(told, 1);
+  }));
+
 Deno.test("a cache that cannot be written is named, with what to set", async () => {
   const error = await assertRejects(() => new BlobCache("/proc/x").get(request()), EnrootError);
   assert(error.message.includes("/proc/x") && error.message.includes("ENROOT_CACHE_PATH"));
 });
+
+Deno.test("a cache path that is a file is named, too", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const error = await assertRejects(
+      () => new BlobCache(`${folder}/file`).get(request()),
+      EnrootError,
+    );
+    assert(error.message.includes("ENROOT_CACHE_PATH"), error.message);
+  }));

@@ -6,25 +6,37 @@
 
 import * as z from "zod/mini";
 import { EnrootError } from "../../errors.ts";
+import { readBody } from "./body.ts";
 
 /** A registry's refusal. */
 export class RegistryError extends EnrootError {
   override readonly name = "RegistryError";
   /** The HTTP status. */
   readonly status: number;
-  /** What the registry itself said, one entry an error. */
+  /** What the registry itself said, one entry and one line an error. */
   readonly diagnostics: readonly string[];
+  /** How long it asks to be left alone, in milliseconds; absent when it does not say. */
+  readonly retryAfter: number | undefined;
 
-  constructor(what: string, status: number, diagnostics: readonly string[]) {
+  constructor(
+    what: string,
+    status: number,
+    diagnostics: readonly string[],
+    retryAfter?: number,
+  ) {
     const said = diagnostics.length === 0 ? "" : ` (the registry says: ${diagnostics.join("; ")})`;
     super(`registry-${status}`, `${what}: ${explain(status)}${said}`);
     this.status = status;
     this.diagnostics = diagnostics;
+    this.retryAfter = retryAfter;
   }
 }
 
 /** The most bytes of an answer that are looked at for the registry's own words. */
 const maxBody = 16_384;
+
+/** How long these words are waited for, in seconds: the status alone says enough. */
+const patience = 2;
 
 // Source: OCI distribution-spec 1.1, "Error Codes"; token servers write `details` or `error`.
 const body = z.object({
@@ -36,8 +48,13 @@ const body = z.object({
 });
 
 /** The error for an answer that is a refusal; its body is used up. */
-export async function refusal(what: string, response: Response): Promise<RegistryError> {
-  return new RegistryError(what, response.status, await diagnosticsOf(response));
+export async function refusal(
+  what: string,
+  response: Response,
+  signal: AbortSignal,
+): Promise<RegistryError> {
+  const diagnostics = await diagnosticsOf(response, signal);
+  return new RegistryError(what, response.status, diagnostics, retryAfter(response));
 }
 
 function explain(status: number): string {
@@ -57,24 +74,34 @@ function explain(status: number): string {
   }
 }
 
-async function diagnosticsOf(response: Response): Promise<string[]> {
+async function diagnosticsOf(response: Response, signal: AbortSignal): Promise<string[]> {
   try {
-    const parsed = z.safeParse(body, JSON.parse(await beginningOf(response)));
+    const parsed = z.safeParse(body, JSON.parse(await beginningOf(response, signal)));
     if (!parsed.success) return [];
     const { errors = [], details } = parsed.data;
     return [...errors.map(({ code, message }) => message ?? code ?? ""), details ?? ""]
-      .filter((text) => text !== "").slice(0, 3).map((text) => text.slice(0, 200));
+      .map((text) => text.replaceAll(/[\s\p{Cc}]+/gu, " ").trim().slice(0, 200))
+      .filter((text) => text !== "").slice(0, 3);
   } catch {
+    signal.throwIfAborted();
     return [];
   }
 }
 
-async function beginningOf(response: Response): Promise<string> {
+async function beginningOf(response: Response, signal: AbortSignal): Promise<string> {
   const decoder = new TextDecoder();
+  const limits = { signal, stallSeconds: patience, totalSeconds: patience };
   let text = "";
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of readBody(response, "a refusal", limits)) {
     text += decoder.decode(chunk, { stream: true });
     if (text.length > maxBody) break;
   }
   return text;
+}
+
+function retryAfter(response: Response): number | undefined {
+  const text = response.headers.get("retry-after");
+  if (text === null) return undefined;
+  const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(wait) ? Math.max(0, wait) : undefined;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EnrootError, reasonOf } from "../../errors.ts";
+import { EnrootError } from "../../errors.ts";
 import { type Digest, parseDigest } from "../../oci/digest.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
 import { imageManifestTypes, indexTypes } from "../../oci/media_type.ts";
@@ -23,12 +23,11 @@ import {
 } from "../open_manifest.ts";
 import type { SourceOptions } from "../options.ts";
 import { formatUri } from "../uri.ts";
+import { readBody, readDocumentBody } from "./body.ts";
+import { retrying } from "./retry.ts";
 import { Transport } from "./transport.ts";
 
 const manifestHeaders = { accept: [...imageManifestTypes, ...indexTypes].join(", ") };
-
-/** A connection that sends nothing for this long is given up, in milliseconds. */
-const stallLimit = 60_000;
 
 /** The image a reference names. @throws {EnrootError} when it cannot be had or is not what it says */
 export async function openRegistryImage(
@@ -86,7 +85,8 @@ class Repository implements BlobStore {
         `${what} has ${descriptor.size} bytes: that is no document`,
       );
     }
-    return this.#cache.read(this.#request(descriptor, what, { signal: this.#options.signal }));
+    const { signal } = this.#options;
+    return this.#again(() => this.#cache.read(this.#request(descriptor, what, { signal })), signal);
   }
 
   async open(
@@ -95,7 +95,10 @@ class Repository implements BlobStore {
   ): Promise<LayerFile> {
     const what = `layer ${descriptor.digest} of ${this.uri}`;
     const path = await this.#limiter.run(() =>
-      this.#cache.get(this.#request(descriptor, what, options))
+      this.#again(
+        () => this.#cache.get(this.#request(descriptor, what, options)),
+        options.signal,
+      )
     );
     return { path, offset: 0, size: descriptor.size };
   }
@@ -103,6 +106,10 @@ class Repository implements BlobStore {
   discard({ digest }: Descriptor): Promise<void> {
     this.#cache.discard(digest);
     return Promise.resolve();
+  }
+
+  #again<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return retrying(work, this.#options, signal);
   }
 
   #request(
@@ -117,9 +124,13 @@ class Repository implements BlobStore {
       what,
       signal,
       ...(onProgress === undefined ? {} : { onProgress }),
+      onWait: () => this.#options.log("info", `Waiting for another process to fetch ${what}`),
       fetch: async () => {
-        const response = await this.#transport.get(path, {}, what);
-        return readBody(response, what, signal, this.#options.transferTimeoutSeconds);
+        const response = await this.#transport.get(path, {}, what, signal);
+        return readBody(response, what, {
+          signal,
+          totalSeconds: this.#options.transferTimeoutSeconds,
+        });
       },
     };
   }
@@ -128,85 +139,20 @@ class Repository implements BlobStore {
     name: string,
     expected: Digest | undefined,
   ): Promise<{ bytes: Uint8Array; type: string | undefined }> {
+    const { signal } = this.#options;
     const path = `/v2/${this.#reference.repository}/manifests/${name}`;
-    const response = await this.#transport.get(path, manifestHeaders, this.uri);
     const what = `the manifest of ${this.uri}`;
-    const bytes = await whole(readBody(response, what, this.#options.signal, 0), what);
-    const stated = response.headers.get("docker-content-digest");
+    const { bytes, answer } = await this.#again(async () => {
+      const response = await this.#transport.get(path, manifestHeaders, this.uri, signal);
+      return {
+        bytes: await readDocumentBody(response, what, { signal }),
+        answer: response.headers,
+      };
+    }, signal);
+    const stated = answer.get("docker-content-digest");
     if (expected !== undefined) checkDocument(bytes, expected, what);
     else if (stated?.startsWith("sha256:")) checkDocument(bytes, parseDigest(stated), what);
     this.#options.log("debug", `${this.uri}: manifest ${digestOf(bytes)}`);
-    return { bytes, type: response.headers.get("content-type") ?? undefined };
+    return { bytes, type: answer.get("content-type") ?? undefined };
   }
-}
-
-/** A body's bytes as they come; a stall, a cut and a time limit end in an error that says so. */
-async function* readBody(
-  response: Response,
-  what: string,
-  signal: AbortSignal,
-  limitSeconds: number,
-): AsyncGenerator<Uint8Array> {
-  if (response.body === null) return;
-  const reader = response.body.getReader();
-  const began = performance.now();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  aborted.catch(() => {});
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    signal.throwIfAborted();
-    for (;;) {
-      if (limitSeconds > 0 && performance.now() - began > limitSeconds * 1000) {
-        throw new EnrootError(
-          "unreachable",
-          `${what}: not complete after ${limitSeconds} s (ENROOT_TRANSFER_TIMEOUT)`,
-        );
-      }
-      const stalled = Promise.withResolvers<never>();
-      timer = setTimeout(() =>
-        stalled.reject(
-          new EnrootError("unreachable", `${what}: no byte came for ${stallLimit / 1000} s`),
-        ), stallLimit);
-      const { done, value } = await Promise.race([read(), stalled.promise, aborted]);
-      clearTimeout(timer);
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-    await reader.cancel().catch(() => {});
-  }
-
-  async function read(): Promise<ReadableStreamReadResult<Uint8Array>> {
-    try {
-      return await reader.read();
-    } catch (error) {
-      signal.throwIfAborted();
-      throw new EnrootError("unreachable", `${what}: the connection broke: ${reasonOf(error)}`, {
-        cause: error,
-      });
-    }
-  }
-}
-
-async function whole(stream: AsyncIterable<Uint8Array>, what: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of stream) {
-    size += part.length;
-    if (size > maxDocument) {
-      throw new EnrootError("too-large", `${what} has more than ${maxDocument} bytes`);
-    }
-    parts.push(part);
-  }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -9,12 +9,11 @@ import * as z from "zod/mini";
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { parseJson } from "../../oci/manifest.ts";
 import type { SourceOptions } from "../options.ts";
+import { readDocumentBody } from "./body.ts";
 import { parseChallenges } from "./challenge.ts";
 import { refusal } from "./error.ts";
 
 const maxRedirects = 10;
-const firstBackoff = 500;
-const longestBackoff = 30_000;
 
 // Source: Docker's token authentication specification.
 const tokenSchema = z.object({
@@ -38,13 +37,14 @@ export class Transport {
   }
 
   /**
-   * Ask the registry for something.
+   * Ask the registry for something, once; a challenge is answered.
    *
-   * Redirects are followed; what authenticates to the registry is not sent to another origin. Refusals
-   * that may pass (429, 5xx) and failures of the network are tried again as often as configured.
+   * Redirects are followed; what authenticates to the registry is not sent to another origin. A
+   * failure leaves nothing behind that would make the next attempt fail.
    *
    * @param path absolute, below the host
    * @param what the thing that is asked for, for messages
+   * @param signal ends the request, and the answer's body
    * @returns an answer with a status of 200 to 299, its body unread
    * @throws {RegistryError} on any other final status; {@linkcode EnrootError} code `unreachable`
    */
@@ -52,46 +52,32 @@ export class Transport {
     path: string,
     headers: Readonly<Record<string, string>>,
     what: string,
+    signal: AbortSignal,
   ): Promise<Response> {
-    for (let attempt = 0;; attempt++) {
-      let failure: EnrootError;
-      let wait = backoff(attempt);
-      try {
-        const response = await this.#getOnce(path, headers);
-        if (response.ok) return response;
-        const after = retryAfter(response);
-        failure = await refusal(what, response);
-        if (response.status !== 429 && response.status < 500) throw failure;
-        wait = after ?? wait;
-      } catch (error) {
-        this.#options.signal.throwIfAborted();
-        if (!(error instanceof EnrootError) || error.code !== "unreachable") throw error;
-        failure = error;
-      }
-      if (attempt >= this.#options.retries) throw failure;
-      this.#options.log("warning", `${failure.message}; trying again`);
-      await sleep(wait, this.#options.signal);
-    }
-  }
-
-  async #getOnce(path: string, headers: Readonly<Record<string, string>>): Promise<Response> {
     const url = new URL(path, await this.#findOrigin());
     const scope = scopeOf(path);
-    const known = await this.#tokens.get(scope);
-    const response = await this.#follow(url, headers, known);
-    if (response.status !== 401) return response;
-    const challenge = response.headers.get("www-authenticate") ?? "";
-    const token = this.#authenticate(challenge, scope);
-    if (token === undefined) return response;
-    await response.body?.cancel();
-    this.#tokens.set(scope, token);
-    return await this.#follow(url, headers, await token);
+    const known = this.#tokens.get(scope);
+    let response = await this.#follow(url, headers, await known, signal);
+    if (response.status === 401) {
+      const challenge = response.headers.get("www-authenticate") ?? "";
+      // Of many requests that are refused at once, the first one fetches a new token for all.
+      const token = this.#tokens.get(scope) === known
+        ? this.#authenticate(challenge, scope)
+        : this.#tokens.get(scope);
+      if (token !== undefined) {
+        await response.body?.cancel();
+        response = await this.#follow(url, headers, await token, signal);
+      }
+    }
+    if (response.ok) return response;
+    throw await refusal(what, response, signal);
   }
 
   async #follow(
     first: URL,
     headers: Readonly<Record<string, string>>,
     authorization: string | undefined,
+    signal: AbortSignal,
   ): Promise<Response> {
     let url = first;
     for (let count = 0; count <= maxRedirects; count++) {
@@ -99,7 +85,7 @@ export class Transport {
       const sent = isOurs && authorization !== undefined
         ? { ...headers, authorization }
         : { ...headers };
-      const response = await this.#fetch(url, sent);
+      const response = await this.#fetch(url, sent, signal);
       const location = response.headers.get("location");
       if (response.status < 300 || response.status > 399 || location === null) return response;
       await response.body?.cancel();
@@ -115,56 +101,75 @@ export class Transport {
     throw new EnrootError("redirects", `${this.#host} redirects without end, or to no web address`);
   }
 
-  /** TLS if the host speaks it; else, where that is allowed, plain HTTP. */
+  /** The origin that is spoken to; a failure to find it is not kept. */
   #findOrigin(): Promise<string> {
-    this.#origin ??= (async () => {
-      const secure = `https://${this.#host}`;
-      try {
-        const response = await this.#fetch(new URL("/v2/", secure), {});
-        await response.body?.cancel();
-        return secure;
-      } catch (error) {
-        if (!(error instanceof EnrootError) || error.code !== "unreachable") throw error;
-        // A name that is not found and a host that is silent are not for want of plain HTTP.
-        if (/lookup address|ENROOT_CONNECT_TIMEOUT/.test(error.message)) throw error;
-        if (!this.#options.allowHttp) {
-          throw new EnrootError(
-            "unreachable",
-            `${error.message} (a registry without TLS needs ENROOT_ALLOW_HTTP=y)`,
-            { cause: error },
-          );
-        }
-        const plain = `http://${this.#host}`;
-        const response = await this.#fetch(new URL("/v2/", plain), {});
-        await response.body?.cancel();
-        this.#options.log("debug", `${this.#host} is spoken to without TLS`);
-        return plain;
-      }
-    })();
-    return this.#origin;
+    if (this.#origin !== undefined) return this.#origin;
+    const found = this.#tryProtocols();
+    this.#origin = found;
+    found.catch(() => this.#origin = undefined);
+    return found;
   }
 
-  /** The value of `Authorization` that a challenge asks for; `undefined` when it cannot be had. */
+  /** TLS if the host speaks it; else, where that is allowed, plain HTTP. */
+  async #tryProtocols(): Promise<string> {
+    // Shared by all requests: no single one's end may end it.
+    const { signal, allowHttp, log } = this.#options;
+    const ask = async (origin: string): Promise<string> => {
+      const response = await this.#fetch(new URL("/v2/", origin), {}, signal);
+      await response.body?.cancel();
+      return origin;
+    };
+    try {
+      return await ask(`https://${this.#host}`);
+    } catch (error) {
+      if (!(error instanceof EnrootError) || error.code !== "unreachable") throw error;
+      // A name that is not found and a host that is silent are not for want of plain HTTP.
+      if (/lookup address|ENROOT_CONNECT_TIMEOUT/.test(error.message)) throw error;
+      if (!allowHttp) {
+        throw new EnrootError(
+          "unreachable",
+          `${error.message} (a registry without TLS needs ENROOT_ALLOW_HTTP=y)`,
+          { cause: error },
+        );
+      }
+      const origin = await ask(`http://${this.#host}`);
+      log("debug", `${this.#host} is spoken to without TLS`);
+      return origin;
+    }
+  }
+
+  /**
+   * The value of `Authorization` that a challenge asks for, kept for the scope unless it fails;
+   * `undefined` when it cannot be had.
+   */
   #authenticate(header: string, scope: string): Promise<string> | undefined {
     const bearer = parseChallenges(header).find(({ scheme }) => scheme === "bearer");
-    const realm = bearer?.parameters.get("realm");
-    if (bearer === undefined || realm === undefined) return undefined;
-    return (async () => {
-      const url = this.#realm(realm);
-      const service = bearer.parameters.get("service");
-      if (service !== undefined) url.searchParams.set("service", service);
-      url.searchParams.set("scope", bearer.parameters.get("scope") ?? scope);
-      const response = await this.#follow(url, {}, undefined);
-      if (!response.ok) throw await refusal(`the token server of ${this.#host}`, response);
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      const what = `the answer of ${this.#host}'s token server`;
-      const parsed = z.safeParse(tokenSchema, parseJson(bytes, what, "bad-token"));
-      const token = parsed.data?.token ?? parsed.data?.access_token;
-      if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
-        throw new EnrootError("bad-token", `${what} holds no token`);
-      }
-      return `Bearer ${token}`;
-    })();
+    if (!bearer?.parameters.has("realm")) return undefined;
+    const token = this.#fetchToken(bearer.parameters, scope);
+    this.#tokens.set(scope, token);
+    token.catch(() => {
+      if (this.#tokens.get(scope) === token) this.#tokens.delete(scope);
+    });
+    return token;
+  }
+
+  async #fetchToken(parameters: ReadonlyMap<string, string>, scope: string): Promise<string> {
+    // Shared by all requests: no single one's end may end it.
+    const { signal } = this.#options;
+    const url = this.#realm(parameters.get("realm") ?? "");
+    const service = parameters.get("service");
+    if (service !== undefined) url.searchParams.set("service", service);
+    url.searchParams.set("scope", parameters.get("scope") ?? scope);
+    const response = await this.#follow(url, {}, undefined, signal);
+    if (!response.ok) throw await refusal(`the token server of ${this.#host}`, response, signal);
+    const what = `the answer of ${this.#host}'s token server`;
+    const bytes = await readDocumentBody(response, what, { signal });
+    const parsed = z.safeParse(tokenSchema, parseJson(bytes, what, "bad-token"));
+    const token = parsed.data?.token ?? parsed.data?.access_token;
+    if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
+      throw new EnrootError("bad-token", `${what} holds no token`);
+    }
+    return `Bearer ${token}`;
   }
 
   #realm(text: string): URL {
@@ -180,8 +185,12 @@ export class Transport {
     );
   }
 
-  async #fetch(url: URL, headers: Readonly<Record<string, string>>): Promise<Response> {
-    const { signal, connectTimeoutSeconds } = this.#options;
+  async #fetch(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { connectTimeoutSeconds } = this.#options;
     const timer = new AbortController();
     const limit = connectTimeoutSeconds > 0
       ? setTimeout(() => timer.abort(), connectTimeoutSeconds * 1000)
@@ -217,29 +226,6 @@ export class Transport {
 function scopeOf(path: string): string {
   const [, repository = ""] = /^\/v2\/(.*)\/(?:manifests|blobs)\//.exec(path) ?? [];
   return `repository:${repository}:pull`;
-}
-
-function backoff(attempt: number): number {
-  // Many nodes fail at the same moment: they must not come back at the same moment.
-  return Math.min(longestBackoff, firstBackoff * 2 ** attempt) * (0.5 + Math.random());
-}
-
-function retryAfter(response: Response): number | undefined {
-  const text = response.headers.get("retry-after");
-  if (text === null) return undefined;
-  const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(wait) ? Math.min(longestBackoff, Math.max(0, wait)) : undefined;
-}
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  const stop = (): void => reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  return promise.finally(() => {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-  });
 }
 
 /** The innermost reason of a failed fetch: the outer ones only repeat the address. */

@@ -1,0 +1,116 @@
+/**
+ * Reading answers: every wait for their bytes has an end.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+import { maxDocument } from "../open_manifest.ts";
+
+/** When a body is given up. */
+export interface BodyLimits {
+  /** Ends the reading with its reason. */
+  readonly signal: AbortSignal;
+  /** How long nothing may come, in seconds; a minute when absent. */
+  readonly stallSeconds?: number;
+  /** How long all of it may take, in seconds; 0 or absent: no limit. */
+  readonly totalSeconds?: number;
+}
+
+/**
+ * A body's bytes as they come. The connection is given up when the reader stops early.
+ *
+ * @param what the thing that is read, for messages
+ * @throws {EnrootError} code `unreachable` for a cut, a stall and a time limit, saying which
+ */
+export async function* readBody(
+  response: Response,
+  what: string,
+  { signal, stallSeconds = 60, totalSeconds = 0 }: BodyLimits,
+): AsyncGenerator<Uint8Array> {
+  if (response.body === null) return;
+  const reader = response.body.getReader();
+  let failure: unknown;
+  // Ends a read that is waiting, too.
+  const stop = (reason: unknown): void => {
+    failure ??= reason;
+    reader.cancel().catch(() => {});
+  };
+  const giveUp = (why: string): void => stop(new EnrootError("unreachable", `${what}: ${why}`));
+  const abort = (): void => stop(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+
+  // Unset while the reader works: its time is not the sender's.
+  let waitingSince: number | undefined;
+  let stallTimer: ReturnType<typeof setTimeout> | undefined;
+  // Set again only when it fires: a timer for each piece would cost more than the piece.
+  const watch = (): void => {
+    const now = performance.now();
+    const left = (waitingSince ?? now) + stallSeconds * 1000 - now;
+    if (left > 0) stallTimer = setTimeout(watch, left);
+    else giveUp(`no byte came for ${stallSeconds} s`);
+  };
+  watch();
+  const totalTimer = totalSeconds > 0
+    ? setTimeout(
+      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`),
+      totalSeconds * 1000,
+    )
+    : undefined;
+  try {
+    signal.throwIfAborted();
+    for (;;) {
+      waitingSince = performance.now();
+      const { done, value } = await read();
+      waitingSince = undefined;
+      if (failure !== undefined) throw failure;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    clearTimeout(stallTimer);
+    clearTimeout(totalTimer);
+    signal.removeEventListener("abort", abort);
+    await reader.cancel().catch(() => {});
+  }
+
+  async function read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+    try {
+      return await reader.read();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw failure ??
+        new EnrootError("unreachable", `${what}: the connection broke: ${reasonOf(error)}`, {
+          cause: error,
+        });
+    }
+  }
+}
+
+/**
+ * A small document's bytes.
+ *
+ * @throws {EnrootError} code `too-large` when it is no small document, else as {@linkcode readBody}
+ */
+export async function readDocumentBody(
+  response: Response,
+  what: string,
+  limits: BodyLimits,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of readBody(response, what, limits)) {
+    size += part.length;
+    if (size > maxDocument) {
+      throw new EnrootError("too-large", `${what} has more than ${maxDocument} bytes`);
+    }
+    parts.push(part);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -12,6 +12,8 @@ export interface Setting {
   readonly key: string;
   /** Not expanded yet. */
   readonly value: string;
+  /** Whether nothing in the value is to be expanded. */
+  readonly literal: boolean;
   /** Where it stands, for messages: `FILE:LINE`. */
   readonly place: string;
 }
@@ -20,7 +22,7 @@ export interface Setting {
  * Read the lines of a configuration file: `KEY VALUE` or `KEY=VALUE`, with `#` before comments.
  *
  * A comment takes a line of its own or follows white space. A value in a pair of quotes of one kind is
- * what is between them.
+ * what is between them, and literal when they are single ones, as in bash.
  *
  * @param file its path, for messages
  * @throws {EnrootError} code `bad-config-line`, naming file and line
@@ -39,12 +41,15 @@ export function parseConfFile(text: string, file: string): Setting[] {
     if (!isAllowedKey(key)) {
       throw new EnrootError("bad-config-line", `${place}: the key '${key}' is not known here`);
     }
-    settings.push({ key, value: unquote(rest), place });
+    settings.push({ key, ...unquote(rest), place });
   }
   return settings;
 }
 
-function unquote(text: string): string {
-  const [, , quoted] = /^(["'])(.*)\1\s*(?:#.*)?$/.exec(text) ?? [];
-  return quoted ?? text.replace(/(?:^|\s+)#.*$/, "").trimEnd();
+function unquote(text: string): { value: string; literal: boolean } {
+  const [, single] = /^'([^']*)'\s*(?:#.*)?$/.exec(text) ?? [];
+  if (single !== undefined) return { value: single, literal: true };
+  // As little as possible is between the quotes: a comment may hold some, too.
+  const [, double] = /^"(.*?)"\s*(?:#.*)?$/.exec(text) ?? [];
+  return { value: double ?? text.replace(/(?:^|\s+)#.*$/, "").trimEnd(), literal: false };
 }

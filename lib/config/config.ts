@@ -8,12 +8,16 @@ import * as z from "zod/mini";
 import { EnrootError, reasonOf } from "../errors.ts";
 import { parseConfFile, type Setting } from "./conf_file.ts";
 import { defaultsOf } from "./defaults.ts";
+import { textOf } from "./describe.ts";
 import { expandSettings } from "./expand.ts";
-import { isAllowedKey, keys, type Values } from "./keys.ts";
+import { isAllowedKey, type Key, keys, type Values } from "./keys.ts";
 
 /** Everything that can be configured. Frozen. */
 export interface Config extends Values {
-  /** The final text of every key that is set, those of other programs included. */
+  /**
+   * The text of every key that has a value, by set or by default, those of other programs included:
+   * what hooks get. A switch that is off is not there.
+   */
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -21,6 +25,8 @@ export interface Config extends Values {
 export interface ConfigSources {
   /** The environment of the caller; it wins over the files. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Whom defaults are for; by default the user of this process. */
+  readonly uid?: number;
 }
 
 /** What means "not set", as in enroot; a switch that is on by default is turned off by it. */
@@ -28,36 +34,61 @@ const offWords: readonly string[] = ["n", "no", "N", "NO", "false", "FALSE", "f"
 
 /**
  * Read the configuration: `enroot.conf` in the system's configuration folder, then
- * `enroot.conf.d/*.conf` by name, later settings over earlier ones, the environment over all.
+ * `enroot.conf.d/*.conf` by name, later settings over earlier ones, the environment over all. A
+ * variable of the environment that is empty sets nothing.
  *
  * @throws {EnrootError} code `bad-config-value` or `bad-config-line`, naming key, value, file and line
  */
-export async function loadConfig({ environment }: ConfigSources): Promise<Config> {
-  const folder = environment["ENROOT_SYSCONF_PATH"] ?? "/etc/enroot";
-  const settings = await expandSettings(readFiles(folder), environment);
+export async function loadConfig(sources: ConfigSources): Promise<Config> {
+  const { environment, uid = Deno.uid() ?? 0 } = sources;
   const set = new Map<string, Setting>();
-  for (const setting of settings) set.set(setting.key, setting);
   for (const [key, value] of Object.entries(environment)) {
-    if (isAllowedKey(key)) set.set(key, { key, value, place: "environment" });
+    if (value === "" || !isAllowedKey(key)) continue;
+    set.set(key, { key, value, literal: true, place: "environment" });
   }
-  const defaults = await defaultsOf(environment, set.get("ENROOT_TEMP_PATH")?.value);
-  const values = Object.entries(keys).map(([name, { property, schema, fallback }]) => {
-    const setting = set.get(name);
-    const isOff = setting !== undefined && offWords.includes(setting.value);
-    if (setting !== undefined && setting.value !== "" && !isOff) {
-      return [property, parse(schema, setting)];
-    }
-    const value = fallback(defaults);
-    return [property, isOff && typeof value === "boolean" ? false : value];
-  });
-  const variables = Object.fromEntries(
-    [...set.values()].filter(({ value }) => value !== "" && !offWords.includes(value))
-      .map(({ key, value }) => [key, value]),
-  );
-  return Object.freeze({ ...Object.fromEntries(values), variables: Object.freeze(variables) });
+  // A file cannot say where it is itself to be found; what the environment sets, no file's code is for.
+  const written = readFiles(sysconfPath(set))
+    .filter(({ key }) => !set.has(key) && key !== "ENROOT_SYSCONF_PATH");
+  for (const setting of await expandSettings(written, environment, uid)) {
+    set.set(setting.key, setting);
+  }
+  const tempPath = valueOf(set, "ENROOT_TEMP_PATH").setting?.value;
+  const defaults = await defaultsOf({ environment, uid, tempPath });
+
+  const values: Record<string, unknown> = {};
+  const variables: Record<string, string> = {};
+  for (const [name, { property, schema, fallback }] of Object.entries<Key>(keys)) {
+    const { setting, isOff } = valueOf(set, name);
+    const value = setting === undefined ? fallback(defaults) : parse(schema, setting);
+    values[property] = isOff && typeof value === "boolean" ? false : value;
+    const text = values[property] === false ? "" : textOf(values[property]);
+    if (text !== "") variables[name] = text;
+  }
+  for (const name of set.keys()) {
+    const { setting } = valueOf(set, name);
+    if (setting !== undefined) variables[name] = setting.value;
+  }
+  // The table of keys makes both types: each property is there, and of its schema's type.
+  return Object.freeze({ ...values, variables: Object.freeze(variables) }) as Config;
 }
 
-function parse(schema: z.ZodMiniType<unknown, string>, { key, value, place }: Setting): unknown {
+function sysconfPath(set: ReadonlyMap<string, Setting>): string {
+  const { setting } = valueOf(set, "ENROOT_SYSCONF_PATH");
+  return setting === undefined ? "/etc/enroot" : parse(keys.ENROOT_SYSCONF_PATH.schema, setting);
+}
+
+/** What a key is set to, when it is, and not to a word for off. */
+function valueOf(
+  set: ReadonlyMap<string, Setting>,
+  key: string,
+): { setting?: Setting; isOff: boolean } {
+  const setting = set.get(key);
+  if (setting === undefined || setting.value === "") return { isOff: false };
+  if (offWords.includes(setting.value)) return { isOff: true };
+  return { setting, isOff: false };
+}
+
+function parse<T>(schema: z.ZodMiniType<T, string>, { key, value, place }: Setting): T {
   const parsed = z.safeParse(schema, value);
   if (parsed.success) return parsed.data;
   const wanted = parsed.error.issues[0]?.message ?? "another value";

@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EnrootError } from "../errors.ts";
 import { type Config, loadConfig } from "./config.ts";
+import { describeConfig } from "./describe.ts";
+import { keys } from "./keys.ts";
 
 /** Load from files given by name, with an environment of nothing but what is given. */
 async function load(
   files: Readonly<Record<string, string>>,
   environment: Readonly<Record<string, string>> = {},
+  more: { uid?: number } = {},
 ): Promise<Config> {
   const folder = await Deno.makeTempDir();
   try {
@@ -20,6 +23,7 @@ async function load(
         ENROOT_SYSCONF_PATH: folder,
         ...environment,
       },
+      ...more,
     });
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -45,7 +49,9 @@ Deno.test("with nothing set, everything has its default", async () => {
   assertEquals([config.templateWarmSeconds, config.templatePressureThreshold], [604_800, 0.8]);
   assertEquals([config.maxLayerSize, config.templateStore], [undefined, undefined]);
   assert(config.maxProcessors >= 1);
-  assert(Object.isFrozen(config) && Object.isFrozen(config.variables));
+  for (const each of [config, config.variables, config.squashOptions]) {
+    assert(Object.isFrozen(each));
+  }
 });
 
 Deno.test("later files win over earlier ones, and the environment over all", async () => {
@@ -66,6 +72,10 @@ const expansions: [value: string, expected: string][] = [
   ["/x/${NONE:-z}", "/x/z"],
   ["/x/$(echo a b)", "/x/a b"],
   ["/x/`echo c`", "/x/c"],
+  ["'/x/${USER}'", "/x/${USER}"],
+  ["'/x/quoted' # it's so", "/x/quoted"],
+  ['"/x/${USER}" # "so"', "/x/me"],
+  ["/x/${UID}", `/x/${Deno.uid()}`],
   ["${ENROOT_CACHE_PATH}/y", "/first/y"],
   ["$(echo ${ENROOT_CACHE_PATH})/z", "/first/z"],
   ['"/x/quoted # text"', "/x/quoted # text"],
@@ -104,6 +114,14 @@ const good: [key: string, value: string, property: keyof Config, expected: unkno
   ["ENROOT_ALLOW_HTTP", "y", "allowHttp", true],
   ["ENROOT_DATA_PATH", "/a//b/", "dataPath", "/a/b"],
   ["ENROOT_SQUASH_OPTIONS", "-comp  zstd", "squashOptions", ["-comp", "zstd"]],
+  ["ENROOT_MAX_PROCESSORS", "0", "maxProcessors", navigator.hardwareConcurrency],
+  ["ENROOT_MAX_PROCESSORS", "3", "maxProcessors", 3],
+  ["ENROOT_MAX_LAYER_SIZE", "2000000000000", "maxLayerSize", 2e12],
+  ["ENROOT_MAX_LAYER_SIZE", "8191t", "maxLayerSize", 8191 * 2 ** 40],
+  ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", "100", "templatePressureThreshold", 1],
+  ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", ".5", "templatePressureThreshold", 0.5],
+  ["ENROOT_DATA_PATH", "/", "dataPath", "/"],
+  ["ENROOT_LOGIN_SHELL", "", "loginShell", true],
   ["ENROOT_MAX_CONNECTIONS", "0", "maxConnections", 0],
 ];
 for (const [key, value, property, expected] of good) {
@@ -116,7 +134,13 @@ const bad: [key: string, value: string, wanted: string][] = [
   ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", "101", "at most 100%"],
   ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", "x", "a share"],
   ["ENROOT_TEMPLATE_WARM_SECONDS", "-1", "a whole number of seconds"],
-  ["ENROOT_MAX_PROCESSORS", "0", "above zero"],
+  ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", "1.5", "a share"],
+  ["ENROOT_TEMPLATE_PRESSURE_THRESHOLD", "80 %", "a share"],
+  ["ENROOT_MAX_PROCESSORS", "-1", "a whole number"],
+  ["ENROOT_MAX_PROCESSORS", "many", "a whole number"],
+  ["ENROOT_CONNECT_TIMEOUT", "1.5", "a whole number"],
+  ["ENROOT_MAX_LAYER_SIZE", "8192T", "at most 8191T"],
+  ["ENROOT_LOGIN_SHELL", "0", "yes or no"],
   ["ENROOT_MAX_CONNECTIONS", "ten", "a whole number"],
   ["ENROOT_STORAGE_BACKEND", "btrfs", "dir or zfs"],
   ["ENROOT_ALLOW_HTTP", "maybe", "yes or no"],
@@ -146,12 +170,43 @@ Deno.test("a line that is none, or of a key that is not allowed, is named", asyn
   }
 });
 
-Deno.test("a value that bash cannot expand is named with its line", async () => {
-  for (const value of ["$(exit 3)", "$(", "${x y}", "`nonexistent-program-x`"]) {
-    const files = { "enroot.conf": `ENROOT_CACHE_PATH $(echo /a)\nENROOT_TEMP_PATH ${value}\n` };
-    const error = await assertRejects(() => load(files), EnrootError, "cannot be expanded");
-    assert(error.message.includes("enroot.conf:2: ENROOT_TEMP_PATH"), error.message);
+Deno.test("a variable that is set to nothing sets nothing, and one that is off hides the files", async () => {
+  const files = { "enroot.conf": "ENROOT_DATA_PATH /a\nENROOT_ALLOW_HTTP yes\n" };
+  assertEquals((await load(files, { ENROOT_DATA_PATH: "" })).dataPath, "/a");
+  assertEquals((await load(files, { ENROOT_SYSCONF_PATH: "" })).sysconfPath, "/etc/enroot");
+  const off = await load(files, { ENROOT_DATA_PATH: "no", ENROOT_ALLOW_HTTP: "n" });
+  assertEquals([off.dataPath, off.allowHttp], ["/home/u/.local/share/enroot", false]);
+  const { tempPath, runtimePath } = await load({}, { ENROOT_TEMP_PATH: "n" }, { uid: 54_321 });
+  assertEquals([tempPath, runtimePath], ["/tmp", "/tmp/enroot-54321"]);
+});
+
+Deno.test("a file cannot say where the files are", async () => {
+  const files = { "enroot.conf": "ENROOT_SYSCONF_PATH /elsewhere\n" };
+  const config = await load(files);
+  assert(config.sysconfPath !== "/elsewhere");
+  assertEquals(config.variables["ENROOT_SYSCONF_PATH"], config.sysconfPath);
+});
+
+Deno.test("the code of a setting that the environment overrides is not run", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const files = { "enroot.conf": `ENROOT_DATA_PATH $(touch ${folder}/ran; echo /a)\n` };
+    assertEquals((await load(files, { ENROOT_DATA_PATH: "/b" })).dataPath, "/b");
+    assertEquals([...Deno.readDirSync(folder)], []);
+    assertEquals((await load(files)).dataPath, "/a");
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a value that bash cannot expand is named with its file and line", async () => {
+  const files = {
+    "enroot.conf": "ENROOT_CACHE_PATH $(echo /a)\n",
+    "enroot.conf.d/10.conf": "# ours\nENROOT_TEMP_PATH $(exit 3)\n",
+  };
+  const error = await assertRejects(() => load(files), EnrootError, "cannot be expanded");
+  assert(error.message.includes("enroot.conf.d/10.conf:2: ENROOT_TEMP_PATH"), error.message);
 });
 
 Deno.test("keys of the bash version that mean nothing here load", async () => {
@@ -159,21 +214,89 @@ Deno.test("keys of the bash version that mean nothing here load", async () => {
   await load({ "enroot.conf": text });
 });
 
-Deno.test("keys of other programs are kept for hooks", async () => {
-  const config = await load({
-    "enroot.conf": "NVIDIA_VISIBLE_DEVICES all\nhttps_proxy http://p:1\n",
-  });
-  assertEquals(config.variables["NVIDIA_VISIBLE_DEVICES"], "all");
-  assertEquals(config.variables["https_proxy"], "http://p:1");
+Deno.test("hooks get every value as text, those of other programs and defaults too", async () => {
+  const { variables, dataPath } = await load({
+    "enroot.conf":
+      "NVIDIA_VISIBLE_DEVICES all\nhttps_proxy http://p:1\nENROOT_CACHE_MAX_SIZE 20G\n" +
+      "ENROOT_OUR_OWN x\nENROOT_NATIVE_OVERLAYFS no\n",
+  }, { MELLANOX_VISIBLE_DEVICES: "1", OTHER: "x" });
+  const expected = {
+    NVIDIA_VISIBLE_DEVICES: "all",
+    MELLANOX_VISIBLE_DEVICES: "1",
+    https_proxy: "http://p:1",
+    ENROOT_CACHE_MAX_SIZE: "20G",
+    ENROOT_OUR_OWN: "x",
+    ENROOT_DATA_PATH: dataPath,
+    ENROOT_LOGIN_SHELL: "yes",
+    ENROOT_SQUASH_OPTIONS: "-comp lzo -noD -exit-on-error",
+  };
+  for (const [key, value] of Object.entries(expected)) assertEquals(variables[key], value, key);
+  const absent = ["ENROOT_NATIVE_OVERLAYFS", "ENROOT_ALLOW_HTTP", "ENROOT_TEMPLATE_STORE", "OTHER"];
+  for (const key of absent) assertEquals(variables[key], undefined, key);
 });
 
-Deno.test("without HOME the user database has it, and without that the runtime path does", async () => {
-  const line = (await Deno.readTextFile("/etc/passwd")).split("\n")
-    .find((each) => each.split(":")[2] === String(Deno.uid()));
-  const config = await load({}, { HOME: "", XDG_RUNTIME_DIR: "/run/user/7" });
-  const home = line?.split(":")[5];
-  assertEquals(
-    config.cachePath,
-    home === undefined ? "/run/user/7/enroot/.cache" : `${home}/.cache/enroot`,
+Deno.test("the description shows every key once, in words a file takes, and no password", async () => {
+  const described = describeConfig(
+    await load({}, {
+      ENROOT_TEMPLATE_WARM_SECONDS: "inf",
+      ENROOT_ALLOW_HTTP: "y",
+      NVIDIA_X: "1",
+      https_proxy: "http://me:se@cret@proxy:1",
+    }),
   );
+  const values = new Map(described);
+  assertEquals(values.size, described.length);
+  const shown = ["ENROOT_TEMPLATE_WARM_SECONDS", "ENROOT_ALLOW_HTTP", "ENROOT_REMAP_ROOT"]
+    .map((key) => values.get(key));
+  assertEquals(shown, ["inf", "yes", "no"]);
+  assertEquals([values.get("NVIDIA_X"), values.get("https_proxy")], ["1", "http://***@proxy:1"]);
+  for (const key of Object.keys(keys)) assert(values.has(key), key);
 });
+
+Deno.test("without HOME the user database has it", async () => {
+  const line = (await Deno.readTextFile("/etc/passwd")).split("\n")
+    .map((each) => each.split(":"))
+    .find(([name, , , , , home = "/"]) => name !== "" && home !== "/" && isFolder(home));
+  const [, , uid, , , home] = line ?? [];
+  for (const HOME of ["", "relative"]) {
+    const { cachePath, dataPath } = await load({}, { HOME }, { uid: Number(uid) });
+    assertEquals([cachePath, dataPath], [`${home}/.cache/enroot`, `${home}/.local/share/enroot`]);
+  }
+});
+
+Deno.test("a user whom nobody knows has cache and configuration below the runtime path", async () => {
+  const uid = 54_321;
+  const own = await load({}, { HOME: "", XDG_RUNTIME_DIR: "/run/user/7" }, { uid });
+  assertEquals([own.cachePath, own.configPath], [
+    "/run/user/7/enroot/.cache",
+    "/run/user/7/enroot/.config",
+  ]);
+  const bare = await load({}, { HOME: "", ENROOT_TEMP_PATH: "/scratch" }, { uid });
+  assertEquals([bare.runtimePath, bare.cachePath], [
+    "/scratch/enroot-54321",
+    "/scratch/enroot-54321/.cache",
+  ]);
+});
+
+Deno.test("folders of the environment are used when they are absolute paths", async () => {
+  const names = ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
+  const paths = ({ configPath, cachePath, dataPath, runtimePath, tempPath }: Config): string[] => [
+    ...[configPath, cachePath, dataPath, runtimePath, tempPath],
+  ];
+  const absolute = Object.fromEntries(names.map((name) => [name, `/x//${name}/`]));
+  assertEquals(
+    paths(await load({}, absolute)),
+    names.map((name) => name === "TMPDIR" ? "/x/TMPDIR" : `/x/${name}/enroot`),
+  );
+  const relative = Object.fromEntries(names.map((name) => [name, name]));
+  const without = await load({}, {}, { uid: 54_321 });
+  assertEquals(paths(await load({}, relative, { uid: 54_321 })), paths(without));
+});
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}

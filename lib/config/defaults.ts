@@ -6,64 +6,89 @@
 
 import { run } from "../process/run.ts";
 import type { Defaults } from "./keys.ts";
+import { tidyPath } from "./values.ts";
+
+/** Whom and what defaults are for. */
+export interface DefaultsFor {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly uid: number;
+  /** `ENROOT_TEMP_PATH`, when it is set. */
+  readonly tempPath: string | undefined;
+}
 
 /**
- * The defaults for the caller. Folders are computed, not made.
+ * The defaults for a user. Folders are computed, not made.
  *
- * @param tempPath `ENROOT_TEMP_PATH`, when it is set
+ * Variables that should hold a path and do not hold an absolute one count as unset.
  */
-export async function defaultsOf(
-  environment: Readonly<Record<string, string>>,
-  tempPath: string | undefined,
-): Promise<Defaults> {
-  const temp = tempPath || environment["TMPDIR"] || "/tmp";
-  const runtimePath = runtimePathOf(environment, temp);
+export async function defaultsOf({ environment, uid, tempPath }: DefaultsFor): Promise<Defaults> {
+  const variable = (name: string): string | undefined => {
+    const path = environment[name];
+    return path?.startsWith("/") ? path : undefined;
+  };
+  const temp = tempPath ?? variable("TMPDIR") ?? "/tmp";
+  const xdg = variable("XDG_RUNTIME_DIR");
+  const runtimePath = xdg !== undefined
+    ? `${xdg}/enroot`
+    : canHave("/run", "enroot", uid)
+    ? "/run/enroot"
+    : `${temp}/enroot-${uid}`;
   const needsHome = ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"]
-    .some((name) => !environment[name]);
-  const home = needsHome ? environment["HOME"] || await homeOf(Deno.uid() ?? 0) : undefined;
+    .some((name) => variable(name) === undefined);
+  const home = needsHome ? variable("HOME") ?? await homeOf(uid) : undefined;
   // Without a home the runtime path has to do: it is the one folder that is always the user's own.
-  const under = (variable: string, folder: string): string =>
-    environment[variable]
-      ? `${environment[variable]}/enroot`
-      : home === undefined
-      ? `${runtimePath}/${folder.split("/").at(-1)}`
-      : `${home}/${folder}/enroot`;
+  const under = (name: string, folder: string): string => {
+    const base = variable(name);
+    if (base !== undefined) return tidyPath(`${base}/enroot`);
+    if (home !== undefined) return tidyPath(`${home}/${folder}/enroot`);
+    return tidyPath(`${runtimePath}/${folder.split("/").at(-1)}`);
+  };
   return {
-    runtimePath,
+    runtimePath: tidyPath(runtimePath),
     configPath: under("XDG_CONFIG_HOME", ".config"),
     cachePath: under("XDG_CACHE_HOME", ".cache"),
     dataPath: under("XDG_DATA_HOME", ".local/share"),
-    tempPath: temp,
+    tempPath: tidyPath(temp),
     processors: navigator.hardwareConcurrency,
   };
 }
 
-function runtimePathOf(environment: Readonly<Record<string, string>>, temp: string): string {
-  const xdg = environment["XDG_RUNTIME_DIR"];
-  if (xdg) return `${xdg}/enroot`;
-  return canHave("/run", "enroot") ? "/run/enroot" : `${temp}/enroot-${Deno.uid()}`;
-}
-
-/** Whether the caller owns a folder, or could make it. */
-function canHave(parent: string, name: string): boolean {
-  const uid = Deno.uid();
+/** Whether a user owns a folder, or could make it. */
+function canHave(parent: string, name: string, uid: number): boolean {
   try {
     return Deno.lstatSync(`${parent}/${name}`).uid === uid;
   } catch {
-    const { uid: owner, mode } = Deno.statSync(parent);
+    return mayWrite(parent, uid);
+  }
+}
+
+function mayWrite(folder: string, uid: number): boolean {
+  try {
+    const { uid: owner, mode } = Deno.statSync(folder);
     return uid === 0 || owner === uid && ((mode ?? 0) & 0o200) !== 0;
+  } catch {
+    return false;
   }
 }
 
 /** The home folder of the user database; `undefined` when there is none that is a folder. */
 async function homeOf(uid: number): Promise<string | undefined> {
-  const line = passwdLine(Deno.readTextFileSync("/etc/passwd"), uid) ?? await getent(uid);
+  const line = passwdLine(readPasswd(), uid) ?? await getent(uid);
   const home = line?.split(":")[5];
   if (home === undefined || home === "/" || !home.startsWith("/")) return undefined;
   try {
     return Deno.statSync(home).isDirectory ? home : undefined;
   } catch {
     return undefined;
+  }
+}
+
+function readPasswd(): string {
+  try {
+    return Deno.readTextFileSync("/etc/passwd");
+  } catch {
+    // A system may keep its users elsewhere only.
+    return "";
   }
 }
 

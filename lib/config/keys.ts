@@ -78,11 +78,11 @@ export const keys = {
     "squashOptions",
     value.words,
     "-comp lzo -noD -exit-on-error",
-    () => ["-comp", "lzo", "-noD", "-exit-on-error"],
+    () => Object.freeze(["-comp", "lzo", "-noD", "-exit-on-error"]),
   ),
   ENROOT_MAX_PROCESSORS: key(
     "maxProcessors",
-    value.positive,
+    value.processors,
     "the number of processors",
     ({ processors }) => processors,
   ),

@@ -11,7 +11,7 @@ import type { Config } from "./config.ts";
  * Make the runtime folder when it is missing, for its user alone.
  *
  * @throws {EnrootError} code `cannot-write` when it cannot be made, `not-owned` when it is another
- * user's or no folder: whoever owns it could put anything in the way of a start
+ * user's, no folder, or open to everybody: who can write there could put anything in the way of a start
  */
 export function ensureRuntimePath({ runtimePath }: Config): void {
   try {
@@ -24,10 +24,10 @@ export function ensureRuntimePath({ runtimePath }: Config): void {
       { cause: error },
     );
   }
-  const { uid, isDirectory } = Deno.lstatSync(runtimePath);
-  if (isDirectory && uid === Deno.uid()) return;
+  const { uid, mode, isDirectory } = Deno.lstatSync(runtimePath);
+  if (isDirectory && uid === Deno.uid() && ((mode ?? 0) & 0o002) === 0) return;
   throw new EnrootError(
     "not-owned",
-    `the runtime folder ${runtimePath} is not yours: set ENROOT_RUNTIME_PATH or XDG_RUNTIME_DIR`,
+    `the runtime folder ${runtimePath} is not yours alone: set ENROOT_RUNTIME_PATH or XDG_RUNTIME_DIR`,
   );
 }

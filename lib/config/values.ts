@@ -12,10 +12,10 @@ export const count = z.pipe(
   z.transform(Number),
 );
 
-/** A whole number of one or more. */
-export const positive = z.pipe(
-  z.string().check(z.regex(/^0*[1-9]\d{0,14}$/, "a whole number above zero")),
-  z.transform(Number),
+/** A number of processors; 0 stands for all that this process may run on. */
+export const processors = z.pipe(
+  z.string().check(z.regex(/^\d{1,15}$/, "a whole number")),
+  z.transform((text) => Number(text) || navigator.hardwareConcurrency),
 );
 
 /** A switch: the words for off are taken as unset before any value is looked at. */
@@ -27,14 +27,18 @@ export const flag = z.pipe(
 /** An absolute path. */
 export const path = z.pipe(
   z.string().check(z.regex(/^\//, "an absolute path")),
-  // A path with a doubled or final slash is the same path: it is compared and shown in one form.
-  z.transform((text) => text.replaceAll(/\/{2,}/g, "/").replace(/(.)\/$/, "$1")),
+  z.transform(tidyPath),
 );
+
+/** A path without doubled and final slashes: it is compared and shown in one form. */
+export function tidyPath(path: string): string {
+  return path.replaceAll(/\/{2,}/g, "/").replace(/(.)\/$/, "$1");
+}
 
 /** Words separated by white space. */
 export const words = z.pipe(
   z.string(),
-  z.transform((text): readonly string[] => text.split(/\s+/).filter((word) => word !== "")),
+  z.transform((text) => Object.freeze(text.split(/\s+/).filter((word) => word !== ""))),
 );
 
 /** Any text that is not empty. */
@@ -61,8 +65,11 @@ const units: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 *
 
 /** Bytes, with a unit of K, M, G or T (powers of 1024) or none. */
 export const bytes = z.pipe(
-  z.string().check(z.regex(/^\d{1,12}[KMGT]?$/i, "a number of bytes such as 500M or 20G")),
-  z.transform((text) => parseInt(text, 10) * (units[text.at(-1)?.toUpperCase() ?? ""] ?? 1)),
+  z.pipe(
+    z.string().check(z.regex(/^\d{1,15}[KMGT]?$/i, "a number of bytes such as 500M or 20G")),
+    z.transform((text) => parseInt(text, 10) * (units[text.at(-1)?.toUpperCase() ?? ""] ?? 1)),
+  ),
+  z.number().check(z.lte(Number.MAX_SAFE_INTEGER, "a number of bytes of at most 8191T")),
 );
 
 /** A ratio of one or more. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EnrootError } from "../errors.ts";
+import { EnrootError, reasonOf } from "../errors.ts";
 import { callerEnvironment } from "./caller.ts";
 
 /** How a program is run. */
@@ -26,29 +26,38 @@ export class CommandError extends EnrootError {
   readonly argv: readonly string[];
   /** Its exit code; 128 and the signal's number when a signal ended it. */
   readonly exitCode: number;
+  /** What ended it, when that was a signal: SIGKILL is mostly the kernel's, out of memory. */
+  readonly signal: Deno.Signal | null;
   /** The end of what it wrote to standard error. */
   readonly stderr: string;
 
-  constructor(argv: readonly string[], exitCode: number, stderr: string) {
+  constructor(argv: readonly string[], { code, signal }: Deno.CommandStatus, stderr: string) {
     const [program = ""] = argv;
     const said = stderr.trim().split(/\s*[\n\r]+\s*/).slice(-3).join("; ");
     super(
       "command-failed",
-      `${program} failed with exit code ${exitCode}${said === "" ? "" : `: ${said}`}`,
+      (signal === null
+        ? `${program} failed with exit code ${code}`
+        : `${program} was ended by ${signal}`) + (said === "" ? "" : `: ${said}`),
     );
     this.argv = argv;
-    this.exitCode = exitCode;
+    this.exitCode = code;
+    this.signal = signal;
     this.stderr = stderr;
   }
 }
 
 const killAfter = 5_000;
 
+/** How long the rest of standard error is waited for once a program is gone, in milliseconds. */
+const restOfStderr = 1_000;
+
 /** How much of standard error is kept, in bytes: its end tells why. */
 const keptStderr = 16_384;
 
 // Which Debian package brings a program, for the advice.
 const packages: Readonly<Record<string, string>> = {
+  bash: "bash",
   mksquashfs: "squashfs-tools",
   unsquashfs: "squashfs-tools",
   squashfuse: "squashfuse",
@@ -59,37 +68,68 @@ const packages: Readonly<Record<string, string>> = {
 /**
  * Run a program to its end.
  *
+ * What it leaves running in the background is waited for only while that holds its standard output,
+ * and no longer than the signal allows.
+ *
  * @param argv the program and its arguments; it is looked for in PATH, then in /usr/sbin and /sbin
  * @returns its standard output, empty when `onText` took it
  * @throws {CommandError} when it fails; {@linkcode EnrootError} code `program-missing` when there is
- * no such program; the signal's reason when it was ended by the signal, once it is gone
+ * no such program, `command-failed` when it cannot be started; the signal's reason when it was ended
+ * by the signal, and what `onText` throws, both once it is gone
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<string> {
   const { environment = callerEnvironment(), input, onText, signal } = options;
   signal?.throwIfAborted();
-  const [program = "", ...args] = argv;
-  const child = new Deno.Command(findProgram(program, environment), {
-    args,
-    clearEnv: true,
-    env: { ...environment, LC_ALL: "C" },
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    stdin: input === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  using _end = endOnAbort(child, signal);
+  const child = spawn(argv, environment, options);
+  const failed = new AbortController();
+  const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  using _end = endOnAbort(child, stop);
   const decoder = new TextDecoder();
   let output = "";
   const take = onText ?? ((text: string): void => void (output += text));
-  const [status, , stderr] = await Promise.all([
-    child.status,
-    drain(child.stdout, (chunk) => take(decoder.decode(chunk, { stream: true }))),
-    tail(child.stderr),
-    input === undefined ? undefined : feed(child.stdin, input),
-  ]);
-  signal?.throwIfAborted();
-  if (!status.success) throw new CommandError(argv, status.code, stderr);
+  const tail = new Tail(keptStderr);
+  await using stdout = drain(child.stdout, (chunk) => {
+    try {
+      take(decoder.decode(chunk, { stream: true }));
+    } catch (error) {
+      failed.abort(error);
+    }
+  });
+  await using stderr = drain(child.stderr, (chunk) => tail.add(chunk));
+  await using _fed = feed(child, input);
+  const status = await child.status;
+  await Promise.race([stdout.end, aborted(stop)]);
+  // A program that goes on in the background, as a shared ssh connection does, may hold this one.
+  await within(restOfStderr, Promise.race([stderr.end, aborted(stop)]));
+  stop.throwIfAborted();
+  const rest = decoder.decode();
+  if (rest !== "") take(rest);
+  if (!status.success) throw new CommandError(argv, status, tail.text());
   return output;
+}
+
+function spawn(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  { cwd, input }: RunOptions,
+): Deno.ChildProcess {
+  const [program = "", ...args] = argv;
+  const path = findProgram(program, environment);
+  try {
+    return new Deno.Command(path, {
+      args,
+      clearEnv: true,
+      env: { ...environment, LC_ALL: "C" },
+      ...(cwd === undefined ? {} : { cwd }),
+      stdin: input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    throw new EnrootError("command-failed", `cannot start ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /**
@@ -121,16 +161,16 @@ export function findProgram(
   );
 }
 
-function endOnAbort(child: Deno.ChildProcess, signal: AbortSignal | undefined): Disposable {
+function endOnAbort(child: Deno.ChildProcess, signal: AbortSignal): Disposable {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const end = (): void => {
     kill(child, "SIGTERM");
     timer = setTimeout(() => kill(child, "SIGKILL"), killAfter);
   };
-  signal?.addEventListener("abort", end);
+  signal.addEventListener("abort", end, { once: true });
   return {
     [Symbol.dispose]() {
-      signal?.removeEventListener("abort", end);
+      signal.removeEventListener("abort", end);
       clearTimeout(timer);
     },
   };
@@ -144,30 +184,71 @@ function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
   }
 }
 
-async function feed(stdin: WritableStream<Uint8Array>, input: Uint8Array): Promise<void> {
-  const writer = stdin.getWriter();
-  try {
-    await writer.write(input);
-    await writer.close();
-  } catch {
-    // It ended without reading all; its exit code says whether that is a failure.
-  }
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
-async function drain(
+async function within(milliseconds: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
+
+/** Write the input and close it; disposing gives up what nobody reads any more. */
+function feed(child: Deno.ChildProcess, input: Uint8Array | undefined): AsyncDisposable {
+  if (input === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  const writer = child.stdin.getWriter();
+  // It may end without reading all; its exit code says whether that is a failure.
+  const fed = writer.write(input).then(() => writer.close()).catch(() => {});
+  return {
+    async [Symbol.asyncDispose]() {
+      await writer.abort().catch(() => {});
+      await fed;
+    },
+  };
+}
+
+/** Read a stream; disposing stops it, whoever still has its other end. */
+function drain(
   stream: ReadableStream<Uint8Array>,
   take: (chunk: Uint8Array) => void,
-): Promise<void> {
-  for await (const chunk of stream) take(chunk);
+): AsyncDisposable & { readonly end: Promise<void> } {
+  const reader = stream.getReader();
+  const end = (async (): Promise<void> => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) take(part.value);
+  })();
+  // Whoever waits for the end is told of a failure; until then it is nobody's.
+  end.catch(() => {});
+  return {
+    end,
+    async [Symbol.asyncDispose]() {
+      await reader.cancel().catch(() => {});
+      await end.catch(() => {});
+    },
+  };
 }
 
-async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let kept = new Uint8Array();
-  await drain(stream, (chunk) => {
-    const both = new Uint8Array(kept.length + chunk.length);
-    both.set(kept);
-    both.set(chunk, kept.length);
-    kept = both.subarray(-keptStderr);
-  });
-  return new TextDecoder().decode(kept);
+/** The last bytes of many. */
+class Tail {
+  readonly #size: number;
+  #kept = new Uint8Array();
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  add(chunk: Uint8Array): void {
+    const both = new Uint8Array(this.#kept.length + chunk.length);
+    both.set(this.#kept);
+    both.set(chunk, this.#kept.length);
+    this.#kept = both.subarray(-this.#size);
+  }
+
+  text(): string {
+    return new TextDecoder().decode(this.#kept);
+  }
 }

@@ -39,6 +39,11 @@ Deno.test("output is handed on as it comes", async () => {
   assertEquals(text, "a\nb");
 });
 
+Deno.test("characters that arrive in parts come out whole", async () => {
+  const text = "printf '\\303'; sleep 0.1; printf '\\274x'; printf '\\303'";
+  assertEquals(await run(["sh", "-c", text]), "üx\ufffd");
+});
+
 Deno.test("a program is ended by the signal, and waited for", async () => {
   const abort = new AbortController();
   const reason = new Error("enough");
@@ -47,6 +52,50 @@ Deno.test("a program is ended by the signal, and waited for", async () => {
   const error = await assertRejects(() => run(["sleep", "60"], { signal: abort.signal }));
   assertEquals(error, reason);
   assert(performance.now() - began < 5_000);
+});
+
+Deno.test("what an ended program leaves behind is not waited for", async () => {
+  const began = performance.now();
+  const signal = AbortSignal.timeout(200);
+  await assertRejects(() => run(["sh", "-c", "sleep 15; true"], { signal }));
+  await assertRejects(() => run(["sh", "-c", "sleep 15 &"], { signal: AbortSignal.timeout(200) }));
+  assert(performance.now() - began < 10_000);
+});
+
+Deno.test("a program in the background that holds standard error does not hold up the result", async () => {
+  const began = performance.now();
+  assertEquals(await run(["sh", "-c", "sleep 15 > /dev/null & echo done"]), "done\n");
+  assert(performance.now() - began < 10_000);
+});
+
+Deno.test("a program that does not mind SIGTERM is killed", async () => {
+  const began = performance.now();
+  const text = "trap '' TERM; while :; do sleep 0.1; done";
+  const signal = AbortSignal.timeout(200);
+  await assertRejects(() => run(["sh", "-c", text], { signal }));
+  const took = performance.now() - began;
+  assert(took > 4_000 && took < 15_000, `${took}`);
+});
+
+Deno.test("a program ends when its output is no longer wanted", async () => {
+  const began = performance.now();
+  const enough = (): never => {
+    throw new Error("enough");
+  };
+  await assertRejects(() => run(["yes"], { onText: enough }), Error, "enough");
+  assert(performance.now() - began < 10_000);
+});
+
+Deno.test("a program that a signal ended is said to be", async () => {
+  const error = await assertRejects(() => run(["sh", "-c", "kill -9 $$"]), CommandError);
+  assertEquals(error.message, "sh was ended by SIGKILL");
+  assertEquals([error.exitCode, error.signal], [137, "SIGKILL"]);
+});
+
+Deno.test("a program that cannot be started is named, with the reason", async () => {
+  const error = await assertRejects(() => run(["true"], { cwd: "/nonexistent" }), EnrootError);
+  assertEquals(error.code, "command-failed");
+  assert(/\/true: .*\/nonexistent/.test(error.message), error.message);
 });
 
 Deno.test("a program that is not there is named, with the package that brings it", () => {

@@ -44,7 +44,10 @@ export async function withTermination<T>(work: (signal: AbortSignal) => Promise<
       if (ignored) return;
       received++;
       abort.abort(new TerminatedBySignal(name));
-      if (received >= 3) endBySignal(new TerminatedBySignal(name));
+      if (received < 3) return;
+      // With a listener left the signal would only come back here.
+      listeners.dispose();
+      endBySignal(new TerminatedBySignal(name));
     };
     Deno.addSignalListener(name, listener);
     listeners.defer(() => Deno.removeSignalListener(name, listener));

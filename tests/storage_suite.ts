@@ -18,7 +18,7 @@ export interface TestStore extends AsyncDisposable {
   leftovers(): Promise<string[]>;
 }
 
-const id = "a1".repeat(32);
+const never = new AbortController().signal;
 const name = parseContainerName("first");
 
 /** Register the suite's tests. */
@@ -33,7 +33,7 @@ export function storageSuite(backend: string, open: () => Promise<TestStore>): v
   test("an empty store has no containers and makes nothing by being asked", async ({ store }) => {
     assertEquals(await store.containers(), []);
     assertEquals(await store.container(name), undefined);
-    assertEquals(await store.template(id), undefined);
+    assertEquals(await store.hasContainer(name), false);
   });
 
   test("a container has what its template was given, and is seen by others", async (each) => {
@@ -45,20 +45,59 @@ export function storageSuite(backend: string, open: () => Promise<TestStore>): v
     assertEquals((await each.again.containers()).map((container) => container.name), [name]);
   });
 
-  test("a template that is not committed leaves nothing", async ({ store }) => {
-    {
-      await using prepared = await store.prepareTemplate(id);
-      await Deno.writeTextFile(`${prepared.path}/file`, "half");
-    }
-    assertEquals(await store.template(id), undefined);
+  test("a template that cannot be built leaves nothing, and the reason comes through", async ({ store }) => {
+    const error = await assertRejects(() =>
+      obtain(store, "content", async (root) => {
+        await Deno.writeTextFile(`${root}/file`, "half");
+        throw new Error("the source broke");
+      })
+    );
+    assertEquals(error instanceof Error && error.message, "the source broke");
     assertEquals(await store.containers(), []);
+    const container = await build(store, "content");
+    assertEquals(await contentOf(container), "content");
   });
 
   test("a template in the making is in nobody's way and seen by nobody", async (each) => {
-    await using prepared = await each.store.prepareTemplate(id);
-    await Deno.writeTextFile(`${prepared.path}/file`, "half");
-    assertEquals(await each.again.template(id), undefined);
-    assertEquals(await each.again.containers(), []);
+    await using _template = await obtain(each.store, "content", async (root) => {
+      await Deno.writeTextFile(`${root}/file`, "half");
+      assertEquals(await each.again.containers(), []);
+      assertEquals((await build(each.again, "other")).name, name);
+    });
+  });
+
+  test("a template that no container was made of is let go of", async ({ store }) => {
+    await using _template = await obtain(store, "content");
+  });
+
+  test("of many that want one image at once, all get it whole", async (each) => {
+    const names = Array.from({ length: 4 }, (_, index) => parseContainerName(`c${index}`));
+    let built = 0;
+    await Promise.all(names.map(async (one, index) => {
+      const store = index % 2 === 0 ? each.store : each.again;
+      await using template = await obtain(store, "content", async (root) => {
+        built++;
+        await Deno.writeTextFile(`${root}/file`, "half");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await Deno.writeTextFile(`${root}/file`, "content");
+      });
+      const container = await store.createContainer(one, template, { replace: false });
+      assertEquals(await contentOf(container), "content");
+    }));
+    assertEquals(built, each.store.capabilities.keepsTemplates ? 1 : names.length);
+  });
+
+  test("containers of one template do not see what is written in the other", async ({ store }) => {
+    const [one, two] = [parseContainerName("one"), parseContainerName("two")];
+    const containers: Container[] = [];
+    for (const each of [one, two]) {
+      await using template = await obtain(store, "content");
+      containers.push(await store.createContainer(each, template, { replace: false }));
+    }
+    for (const [index, { path }] of containers.entries()) {
+      await Deno.writeTextFile(`${path}/file`, String(index));
+    }
+    assertEquals(await Promise.all(containers.map(contentOf)), ["0", "1"]);
   });
 
   test("a taken name is refused, and the container under it stays", async ({ store }) => {
@@ -106,10 +145,8 @@ export function storageSuite(backend: string, open: () => Promise<TestStore>): v
   test("names of every kind come back as they were given, sorted", async ({ store }) => {
     const names = ["a b", "busybox+latest", "x".repeat(128), "é", "A", "a:b%c"];
     for (const each of names) {
-      await using prepared = await store.prepareTemplate();
-      await store.createContainer(parseContainerName(each), await prepared.commit(), {
-        replace: false,
-      });
+      await using template = await obtain(store, "content");
+      await store.createContainer(parseContainerName(each), template, { replace: false });
     }
     const listed = (await store.containers()).map((container): string => container.name);
     assertEquals(listed, names.toSorted((a, b) => a < b ? -1 : 1));
@@ -117,14 +154,19 @@ export function storageSuite(backend: string, open: () => Promise<TestStore>): v
     assertEquals(await store.containers(), []);
   });
 
+  function obtain(
+    store: Store,
+    content: string,
+    fill = (root: string): Promise<void> => Deno.writeTextFile(`${root}/file`, content),
+  ): Promise<Template> {
+    // An id stands for its content.
+    const id = [...new TextEncoder().encode(content.padEnd(32, "."))]
+      .map((byte) => byte.toString(16)).join("").slice(0, 64);
+    return store.obtainTemplate({ id, provenance: {}, signal: never, build: fill });
+  }
+
   async function build(store: Store, content: string, replace = false): Promise<Container> {
-    let template: Template | undefined = await store.template(id);
-    await using prepared = template === undefined ? await store.prepareTemplate(id) : undefined;
-    if (prepared !== undefined) {
-      await Deno.writeTextFile(`${prepared.path}/file`, content);
-      template = await prepared.commit();
-    }
-    assert(template !== undefined);
+    await using template = await obtain(store, content);
     return await store.createContainer(name, template, { replace });
   }
 

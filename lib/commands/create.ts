@@ -7,11 +7,15 @@
 import { EnrootError, UsageError } from "../errors.ts";
 import { helperPath } from "../process/assets.ts";
 import { withTermination } from "../process/signals.ts";
-import { parseContainerName } from "../storage/container_name.ts";
-import { nameTaken } from "../storage/dir/dir_store.ts";
-import { isPointer } from "../storage/pointer.ts";
+import { type ContainerName, parseContainerName } from "../storage/container_name.ts";
+import { digestOfFile } from "../storage/file_digest.ts";
+import type { Config } from "../config/config.ts";
+import { nameTaken } from "../storage/container_errors.ts";
+import { readPointer } from "../storage/pointer.ts";
 import { isSquashfs, unpackSquashfs } from "../storage/squashfs.ts";
-import type { Command } from "./command.ts";
+import type { Store } from "../storage/store.ts";
+import type { Command, Context } from "./command.ts";
+import { createFromPointer } from "./create_from_pointer.ts";
 import { parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -20,7 +24,8 @@ import { configOf, openStore } from "./store.ts";
 export const command: Command = {
   usage: `create [-n|--name NAME] [-f|--force] IMAGE
 
-Create a container from a squashfs image file.
+Create a container from an image file: a squashfs file, or on the zfs backend a
+pointer file that 'import' wrote.
 
   -n, --name NAME  its name (default: the file's name without its suffix)
   -f, --force      replace the container when it exists
@@ -33,42 +38,80 @@ Create a container from a squashfs image file.
 
     const image = absolute(operand);
     const name = parseContainerName(options.value("name") ?? defaultName(image));
-    if (!await isSquashfs(image)) throw await notAnImage(image);
+    const pointer = await readPointer(image);
+    if (pointer === undefined && !await isSquashfs(image)) throw notAnImage(image);
     const config = await configOf(context);
-    const store = openStore(config);
+    const store = await openStore(context, config);
+    if (pointer !== undefined && !store.capabilities.keepsTemplates) throw pointerOnDir(image);
+    store.ready();
     const replace = options.flag("force") || config.forceOverride;
-    if (!replace && await store.container(name) !== undefined) throw nameTaken(name);
+    await withTermination((signal) =>
+      pointer === undefined
+        ? createFromSquashfs(context, config, store, { image, name, replace, signal })
+        : createFromPointer(context, config, store, { pointer, name, replace, signal })
+    );
+    context.terminal.log("info", `Created container ${name}`);
+    return 0;
+  },
+};
 
-    await withTermination(async (signal) => {
-      context.terminal.log("info", `Extracting ${image}`);
-      await using prepared = await store.prepareTemplate();
-      await unpackSquashfs(image, prepared.path, {
+interface SquashfsRequest {
+  readonly image: string;
+  readonly name: ContainerName;
+  readonly replace: boolean;
+  readonly signal: AbortSignal;
+}
+
+async function createFromSquashfs(
+  context: Context,
+  config: Config,
+  store: Store,
+  { image, name, replace, signal }: SquashfsRequest,
+): Promise<void> {
+  const { terminal } = context;
+  if (!replace && await store.hasContainer(name)) throw nameTaken(name);
+  // Where nothing is shared there is no need to know the file by its content.
+  const id = store.capabilities.keepsTemplates
+    ? await digestOfFile(image, {
+      memory: `${config.cachePath}/digests`,
+      signal,
+      onProgress: (done, total) => terminal.progress("Reading", done, total),
+    })
+    : "";
+  await using template = await store.obtainTemplate({
+    id,
+    provenance: {},
+    signal,
+    build(root) {
+      terminal.log("info", `Extracting ${image}`);
+      return unpackSquashfs(image, root, {
         processors: config.maxProcessors,
         asRoot: Deno.uid() === 0
           ? []
           : [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"],
         signal,
-        onProgress: (done, total) => context.terminal.progress("Extracting", done, total),
+        onProgress: (done, total) => terminal.progress("Extracting", done, total),
       });
-      await store.createContainer(name, await prepared.commit(), { replace });
-      context.terminal.finish();
-    });
-    context.terminal.log("info", `Created container ${name}`);
-    return 0;
-  },
-};
+    },
+    onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which extracts this image`),
+  });
+  await store.createContainer(name, template, { replace });
+  terminal.finish();
+}
 
 function defaultName(image: string): string {
   const file = image.slice(image.lastIndexOf("/") + 1);
   return file.replace(/\.(?:sqsh|squashfs|sqfs|zfs)$/, "");
 }
 
-async function notAnImage(image: string): Promise<EnrootError> {
-  return await isPointer(image)
-    ? new EnrootError(
-      "pointer-on-dir",
-      `${image} is a pointer to an image in a ZFS store: set ENROOT_STORAGE_BACKEND=zfs, ` +
-        "or import the image with --format=squashfs",
-    )
-    : new EnrootError("not-squashfs", `${image} is no squashfs image`);
+function notAnImage(image: string): EnrootError {
+  return new EnrootError("not-squashfs", `${image} is no squashfs image`);
+}
+
+function pointerOnDir(image: string): EnrootError {
+  return new EnrootError(
+    "pointer-on-dir",
+    `${image} is a pointer to an image in a ZFS store: set ENROOT_STORAGE_BACKEND=zfs, ` +
+      "or import the image with --format=squashfs",
+  );
 }

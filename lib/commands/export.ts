@@ -7,7 +7,7 @@
 import { UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
 import { parseContainerName } from "../storage/container_name.ts";
-import { noSuchContainer } from "../storage/dir/dir_store.ts";
+import { noSuchContainer } from "../storage/container_errors.ts";
 import { createPartialFile } from "../storage/partial_file.ts";
 import { makeSquashfs } from "../storage/squashfs.ts";
 import type { Command } from "./command.ts";
@@ -38,7 +38,7 @@ Export a container's root filesystem to a squashfs file.
 
     const name = parseContainerName(operand);
     const config = await configOf(context);
-    const container = await openStore(config).container(name);
+    const container = await (await openStore(context, config)).container(name);
     if (container === undefined) throw noSuchContainer(name);
     const output = absolute(options.value("output") ?? `${name}.sqsh`);
     await withTermination(async (signal) => {

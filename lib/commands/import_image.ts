@@ -6,13 +6,14 @@
 
 import type { Config } from "../config/config.ts";
 import { type BuildOptions, buildRootfs } from "../import/build_rootfs.ts";
-import { hexOf } from "../oci/digest.ts";
+import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import { WorkerPool } from "../pool/pool.ts";
 import { workerUrl } from "../process/assets.ts";
 import type { Image } from "../source/image.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
+import type { Store, Template } from "../storage/store.ts";
 import type { Context } from "./command.ts";
 import { formatBytes } from "./units.ts";
 
@@ -27,8 +28,15 @@ export interface ImportRequest {
    *
    * @param build builds the root filesystem in an empty folder
    */
-  into(image: Image, build: (root: string) => Promise<void>): Promise<void>;
+  into(image: Image, build: Build): Promise<void>;
 }
+
+/**
+ * Builds the root filesystem of an image in an empty folder.
+ *
+ * @param options.provenance the URI to note in it; absent where it is shared by several
+ */
+export type Build = (root: string, options?: { readonly provenance: string }) => Promise<void>;
 
 /** Open an image, have it built, and tell the user how it goes. */
 export async function importImage(
@@ -47,13 +55,13 @@ export async function importImage(
       formatBytes(size)
     }`,
   );
-  await into(image, async (root) => {
+  await into(image, async (root, options) => {
     await using pool = new WorkerPool(workerUrl("apply_layer"), 1);
     const begun = performance.now();
     const summary = await buildRootfs(image, root, {
       pool,
       signal,
-      provenance: image.uri,
+      ...options,
       ...limitsOf(config),
       progress: {
         onFetch: (done, total) => terminal.progress("Downloading", done, total),
@@ -68,6 +76,49 @@ export async function importImage(
     );
     for (const warning of warnings(summary)) terminal.log("warning", warning);
   });
+}
+
+/**
+ * The template of an image: the one in the store, or one that is built.
+ *
+ * @returns to be disposed of
+ */
+export async function obtainTemplate(
+  { terminal }: Context,
+  config: Config,
+  store: Store,
+  { image, build, signal }: {
+    readonly image: Image;
+    readonly build: Build;
+    readonly signal: AbortSignal;
+  },
+): Promise<Template> {
+  const id = templateId(config, image.imageId);
+  let isBuilt = false;
+  const template = await store.obtainTemplate({
+    id,
+    provenance: {
+      uri: image.uri,
+      architecture: image.config.architecture,
+      ...(image.manifestDigest === undefined ? {} : { manifestDigest: image.manifestDigest }),
+    },
+    signal,
+    build(root) {
+      isBuilt = true;
+      return build(root, store.capabilities.keepsTemplates ? undefined : { provenance: image.uri });
+    },
+    onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which imports this image`),
+  });
+  if (!isBuilt) terminal.log("info", `Reusing template ${id.slice(0, 12)}`);
+  return template;
+}
+
+/**
+ * The id of an image's template. Files that keep their owners make another tree than files that all
+ * belong to the one who imports.
+ */
+export function templateId(config: Config, imageId: Digest): string {
+  return `${hexOf(imageId)}${ownershipOf(config) === "numeric" ? "-owners" : ""}`;
 }
 
 /** How a source is to be used, from the configuration. */
@@ -94,12 +145,16 @@ export function sourceOptions(
 function limitsOf(config: Config): Pick<BuildOptions, "limits" | "ownership"> {
   const { maxLayerSize, maxInflateRatio } = config;
   return {
-    ownership: config.allowSuperuser && Deno.uid() === 0 ? "numeric" : "caller",
+    ownership: ownershipOf(config),
     limits: {
       ...(maxLayerSize === undefined ? {} : { maxSize: maxLayerSize }),
       ...(maxInflateRatio === undefined ? {} : { maxInflateRatio }),
     },
   };
+}
+
+function ownershipOf(config: Config): "numeric" | "caller" {
+  return config.allowSuperuser && Deno.uid() === 0 ? "numeric" : "caller";
 }
 
 function warnings(summary: { skippedDevices: number; skippedXattrs: number }): string[] {

@@ -29,7 +29,8 @@ List the containers, one name a line.
     if (options.operands.length > 0) {
       throw new UsageError(`'list' takes no names: '${options.operands[0]}'`);
     }
-    const containers = await openStore(await configOf(context)).containers();
+    const store = await openStore(context, await configOf(context));
+    const containers = await store.containers();
     if (!options.flag("fancy") && !options.flag("json")) {
       context.print(containers.map(({ name }) => `${name}\n`).join(""));
       return 0;

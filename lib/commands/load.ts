@@ -8,9 +8,9 @@ import { UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
 import { defaultFileName, parseImageUri } from "../source/uri.ts";
 import { parseContainerName } from "../storage/container_name.ts";
-import { nameTaken } from "../storage/dir/dir_store.ts";
+import { nameTaken } from "../storage/container_errors.ts";
 import type { Command } from "./command.ts";
-import { importImage } from "./import_image.ts";
+import { importImage, obtainTemplate } from "./import_image.ts";
 import { parseOptions } from "./options.ts";
 import { configOf, openStore } from "./store.ts";
 
@@ -41,19 +41,20 @@ Import an image and create a container from it in one step.
       options.value("name") ?? defaultFileName(uri).replace(/\.sqsh$/, ""),
     );
     const config = await configOf(context);
-    const store = openStore(config);
+    const store = await openStore(context, config);
+    store.ready();
     const replace = options.flag("force") || config.forceOverride;
-    if (!replace && await store.container(name) !== undefined) throw nameTaken(name);
+    if (!replace && await store.hasContainer(name)) throw nameTaken(name);
 
     await withTermination((signal) =>
       importImage(context, config, {
         uri,
         architecture: options.value("arch"),
         signal,
-        async into(_image, build) {
-          await using prepared = await store.prepareTemplate();
-          await build(prepared.path);
-          await store.createContainer(name, await prepared.commit(), { replace });
+        async into(image, build) {
+          const wanted = { image, build, signal };
+          await using template = await obtainTemplate(context, config, store, wanted);
+          await store.createContainer(name, template, { replace });
         },
       })
     );

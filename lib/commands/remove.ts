@@ -7,7 +7,7 @@
 import { EnrootError, UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
 import { parseContainerName } from "../storage/container_name.ts";
-import { noSuchContainer } from "../storage/dir/dir_store.ts";
+import { noSuchContainer } from "../storage/container_errors.ts";
 import type { Command, Context } from "./command.ts";
 import { parseOptions } from "./options.ts";
 import { configOf, openStore } from "./store.ts";
@@ -25,10 +25,10 @@ Remove containers with all their files.
     if (options.operands.length === 0) throw new UsageError("'remove' needs a container name");
     const names = options.operands.map(parseContainerName);
     const config = await configOf(context);
-    const store = openStore(config);
+    const store = await openStore(context, config);
     // All of them are looked at before the first is gone.
     for (const name of names) {
-      if (await store.container(name) === undefined) throw noSuchContainer(name);
+      if (!await store.hasContainer(name)) throw noSuchContainer(name);
     }
     for (const name of names) {
       if (!options.flag("force") && !config.forceOverride && !confirmed(context, name)) continue;

@@ -12,9 +12,9 @@ import { callerState } from "../process/caller.ts";
 import type { Plan } from "../runtime/plan.ts";
 import { readConfigFiles, readText, start } from "../runtime/start.ts";
 import { parseContainerName } from "../storage/container_name.ts";
-import { noSuchContainer } from "../storage/dir/dir_store.ts";
+import { noSuchContainer } from "../storage/container_errors.ts";
 import { existsSync } from "../sys/exists.ts";
-import type { Command } from "./command.ts";
+import type { Command, Context } from "./command.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -45,7 +45,7 @@ Start a container. The command runs with the PID of this process.
     if (operand === undefined) throw new UsageError("'start' needs a container name");
 
     const config = await configOf(context);
-    const path = await containerPath(config, operand);
+    const path = await containerPath(context, config, operand);
     const isSuperuser = Deno.uid() === 0 && config.allowSuperuser;
     const unshare = [
       ...(options.flag("net") || config.unshareNet ? ["net"] : []),
@@ -63,7 +63,11 @@ Start a container. The command runs with the PID of this process.
   },
 };
 
-async function containerPath(config: Config, operand: string): Promise<string> {
+async function containerPath(
+  context: Context,
+  config: Config,
+  operand: string,
+): Promise<string> {
   if (operand.includes("/") && existsSync(operand)) {
     throw new EnrootError(
       "not-a-container",
@@ -71,7 +75,7 @@ async function containerPath(config: Config, operand: string): Promise<string> {
     );
   }
   const name = parseContainerName(operand);
-  const container = await openStore(config).container(name);
+  const container = await (await openStore(context, config)).container(name);
   if (container === undefined) throw noSuchContainer(name);
   return container.path;
 }

@@ -5,7 +5,6 @@
  */
 
 import { type Config, loadConfig } from "../config/config.ts";
-import { EnrootError } from "../errors.ts";
 import { DirStore } from "../storage/dir/dir_store.ts";
 import type { Store } from "../storage/store.ts";
 import type { Context } from "./command.ts";
@@ -15,12 +14,20 @@ export function configOf(context: Context): Promise<Config> {
   return loadConfig({ environment: context.environment });
 }
 
-/** The store that the configuration names. @throws {EnrootError} code `no-backend` */
-export function openStore(config: Config): Store {
-  if (config.storageBackend === "dir") return new DirStore(config.dataPath);
-  throw new EnrootError(
-    "no-backend",
-    `ENROOT_STORAGE_BACKEND=${config.storageBackend}: this version stores containers on the dir ` +
-      "backend only",
-  );
+/**
+ * The store that the configuration names.
+ *
+ * @throws {EnrootError} code `no-backend` when there is none of that name; on ZFS also `no-store` and
+ * `not-owner`
+ */
+export async function openStore({ terminal }: Context, config: Config): Promise<Store> {
+  const { storageBackend, dataPath } = config;
+  switch (storageBackend) {
+    case "dir":
+      return new DirStore(dataPath);
+    case "zfs": {
+      const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
+      return new ZfsStore(dataPath, { warn: (message) => terminal.log("warning", message) });
+    }
+  }
 }

@@ -56,25 +56,44 @@ export const runtimeName = "enroot";
 
 /**
  * Where a C helper is. One installed beside the executable, or in a `libexec/enroot` folder next to
- * its own, wins over the one that came inside it: only an installed one can have a capability.
+ * its own, wins over the one that came inside it.
+ *
+ * `enroot-zfs-mount` is of use only with a capability, and only root can give it one: the one inside
+ * the executable, unpacked for whoever calls, does not count.
  *
  * @throws {EnrootError} code `helper-missing`, with what to do
  */
 export function helperPath(name: "enroot-nsenter" | "enroot-zfs-mount"): string {
   const { executable } = callerState();
   const folder = executable?.slice(0, executable.lastIndexOf("/"));
-  const candidates = [
-    ...(folder === undefined ? [] : [`${folder}/${name}`, `${folder}/../libexec/enroot/${name}`]),
-    executableForm() === "source"
-      ? pathOf(`../../helper/build/${name}`)
-      : inMemory(`libexec/${name}`) ?? `${payload()}/libexec/${name}`,
-  ];
+  const installed = folder === undefined
+    ? []
+    : [`${folder}/${name}`, `${folder}/../libexec/enroot/${name}`];
+  const candidates = [...installed, ...(name === "enroot-zfs-mount" ? [] : [builtIn(name)])];
   const found = candidates.find(isProgram);
   if (found !== undefined) return found;
+  if (name === "enroot-zfs-mount") throw mountHelperMissing(installed);
   throw new EnrootError(
     "helper-missing",
     `the helper ${name} is missing (looked for: ${candidates.join(", ")}): ` +
       (executableForm() === "source" ? "build it with `deno task helper`" : "install it again"),
+  );
+}
+
+/** The helper that came with this program: inside the executable, or built in the checkout. */
+function builtIn(name: string): string {
+  return executableForm() === "source"
+    ? pathOf(`../../helper/build/${name}`)
+    : inMemory(`libexec/${name}`) ?? `${payload()}/libexec/${name}`;
+}
+
+function mountHelperMissing(installed: readonly string[]): EnrootError {
+  const [place = "/usr/local/bin/enroot-zfs-mount"] = installed;
+  return new EnrootError(
+    "helper-missing",
+    "a plain user cannot mount ZFS datasets without the helper enroot-zfs-mount, which is not " +
+      `installed (looked for: ${installed.join(", ")}): as root, run 'enroot install-helper ` +
+      `${place.slice(0, place.lastIndexOf("/"))}'`,
   );
 }
 

@@ -30,8 +30,15 @@ export class CommandError extends EnrootError {
   readonly signal: Deno.Signal | null;
   /** The end of what it wrote to standard error. */
   readonly stderr: string;
+  /** What it wrote to standard output all the same, unless `onText` took it. */
+  readonly stdout: string;
 
-  constructor(argv: readonly string[], { code, signal }: Deno.CommandStatus, stderr: string) {
+  constructor(
+    argv: readonly string[],
+    { code, signal }: Deno.CommandStatus,
+    stderr: string,
+    stdout = "",
+  ) {
     const [program = ""] = argv;
     const said = stderr.trim().split(/\s*[\n\r]+\s*/).slice(-3).join("; ");
     super(
@@ -44,6 +51,7 @@ export class CommandError extends EnrootError {
     this.exitCode = code;
     this.signal = signal;
     this.stderr = stderr;
+    this.stdout = stdout;
   }
 }
 
@@ -104,7 +112,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   stop.throwIfAborted();
   const rest = decoder.decode();
   if (rest !== "") take(rest);
-  if (!status.success) throw new CommandError(argv, status, tail.text());
+  if (!status.success) throw new CommandError(argv, status, tail.text(), output);
   return output;
 }
 

@@ -50,6 +50,21 @@ export function parseImageUri(text: string): ImageUri {
   );
 }
 
+/**
+ * Parse a URI in its full form, as {@linkcode formatUri} writes it.
+ *
+ * @throws {EnrootError} code `bad-uri` or `bad-reference`
+ */
+export function parseFullUri(text: string): ImageUri {
+  if (text.startsWith("docker://")) return parseImageUri(text);
+  try {
+    return parseImageUri(decodeURIComponent(text));
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    throw new EnrootError("bad-uri", `image URI '${text}': its path is not UTF-8`);
+  }
+}
+
 /** A URI in its full form, without the user: paths absolute, odd bytes percent-encoded. */
 export function formatUri(uri: ImageUri): string {
   if (uri.scheme === "docker") return `docker://${formatReference(uri.reference)}`;

@@ -20,6 +20,8 @@ const prefix = ".enroot-partial.";
 export interface PartialFile extends Disposable {
   /** Where to write: absolute; the file is there, empty. */
   readonly path: string;
+  /** The name it gets: absolute. */
+  readonly destination: string;
 
   /**
    * Give it its final name.
@@ -62,6 +64,7 @@ export function createPartialFile(
   }
   return {
     path,
+    destination,
     publish() {
       if (replace) Deno.renameSync(path, destination);
       else {

@@ -4,7 +4,7 @@
  *
  * A template is a finished, read-only image; a container is a writable root filesystem made from
  * one. A template is built in a folder that nobody else sees, and is there for all at once when it
- * is committed. Where a name is asked for by several callers at once, exactly one of them makes it.
+ * is whole. Where a name is asked for by several callers at once, exactly one of them makes it.
  * What a killed process leaves half-made is never used, and is removed by a later command.
  *
  * @module
@@ -18,23 +18,44 @@ export interface Capabilities {
   readonly keepsTemplates: boolean;
 }
 
-/** A finished image. */
-export interface Template {
-  /** What it was prepared as; `undefined` where it cannot be shared. */
+/** What is known of where an image came from; kept with a template that is shared. */
+export interface Provenance {
+  /** Its URI in full, without credentials. */
+  readonly uri?: string;
+  /** `sha256:…`, absent where it has no manifest. */
+  readonly manifestDigest?: string;
+  /** As in OCI: `amd64`. */
+  readonly architecture?: string;
+}
+
+/** A template by its name. */
+export interface TemplateReference {
+  /** What it was obtained as; `undefined` where it cannot be shared. */
   readonly id: string | undefined;
 }
 
-/** A template in the making. Disposing of it before `commit` leaves nothing behind. */
-export interface PreparedTemplate extends AsyncDisposable {
-  /** An empty folder of the caller's own, for the root filesystem; absolute. */
-  readonly path: string;
+/**
+ * A finished image. Disposing of it lets go of it: where templates are not kept, one that no
+ * container was made of is removed.
+ */
+export interface Template extends TemplateReference, AsyncDisposable {}
+
+/** An image that is wanted as a template. */
+export interface TemplateRequest {
+  /** The image ID or the digest of the image file in 64 hex digits; the same id is the same content. */
+  readonly id: string;
+  readonly provenance: Provenance;
+  /** Ends waiting and building. */
+  readonly signal: AbortSignal;
 
   /**
-   * Finish it: from here on it is visible under its id, whole. Call it at most once.
-   *
-   * @throws {EnrootError} when it cannot be made visible; then it is as if never prepared
+   * Fills an empty folder of the caller's own, named by an absolute path, with the image. Called when
+   * there is no template of this id, at most once.
    */
-  commit(): Promise<Template>;
+  build(root: string): Promise<void>;
+
+  /** Told once when another process is building the same template, and who it is. */
+  onWait?(holder: string): void;
 }
 
 /** A writable root filesystem with a name. */
@@ -48,34 +69,44 @@ export interface Container {
 export interface Store {
   readonly capabilities: Capabilities;
 
-  /** The template of this id, `undefined` when there is none to share. */
-  template(id: string): Promise<Template | undefined>;
+  /**
+   * Make sure that the store can be used, as far as that can be told at once.
+   *
+   * @throws {EnrootError} naming what is missing, and what to do about it
+   */
+  ready(): void;
 
   /**
-   * Begin a template.
+   * The template of this id: the one there is, or one that is built. Of several that ask for one id
+   * at once exactly one builds, and the others wait for it. A template is visible when it is whole,
+   * not before; when building fails nothing is left of it.
    *
-   * @param id 64 hex digits: the image ID or the digest of the image file; a backend that keeps no
-   * templates needs none
-   * @throws {EnrootError} when the store cannot be written
+   * @throws {EnrootError} when the store cannot be written; what `build` throws
    */
-  prepareTemplate(id?: string): Promise<PreparedTemplate>;
+  obtainTemplate(request: TemplateRequest): Promise<Template>;
 
   /**
    * Make a container of a template.
    *
-   * @param options.replace remove a container of that name first
-   * @throws {EnrootError} code `exists` when the name is taken
+   * @param template where templates are kept, its id is enough
+   * @param options.replace take the place of a container of that name, which is there until the new
+   * one is complete
+   * @throws {EnrootError} code `exists` when the name is taken, `no-template` when there is none of
+   * that id
    */
   createContainer(
     name: ContainerName,
-    template: Template,
+    template: TemplateReference,
     options: { readonly replace: boolean },
   ): Promise<Container>;
 
-  /** The container of this name, `undefined` when there is none. */
+  /** The container of this name, its root folder in place; `undefined` when there is none. */
   container(name: ContainerName): Promise<Container | undefined>;
 
-  /** All containers, sorted by name. */
+  /** Whether there is a container of this name; nothing is done to it. */
+  hasContainer(name: ContainerName): Promise<boolean>;
+
+  /** All containers, sorted by name; a root folder may be empty until the container is asked for. */
   containers(): Promise<Container[]>;
 
   /**

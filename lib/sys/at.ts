@@ -89,6 +89,8 @@ const openHow = new BigUint64Array(3);
 const openHowBytes = new Uint8Array(openHow.buffer);
 // linux/openat2.h
 const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
+const RESOLVE_BENEATH = 0x08n;
 const RESOLVE_IN_ROOT = 0x10n;
 const SYS_openat2 = 437n;
 
@@ -97,10 +99,22 @@ const SYS_openat2 = 437n;
  * were `/`, whatever is renamed meanwhile. The descriptor closes on exec.
  */
 export function openInRoot(root: number, path: CString, flags: number): number {
+  return openAt2(root, path, flags, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT);
+}
+
+/**
+ * openat2(2) with `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`: nothing on the path may be a symlink,
+ * and nothing may lead out of the folder. The descriptor closes on exec.
+ */
+export function openBeneath(folder: number, path: CString, flags: number): number {
+  return openAt2(folder, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
+function openAt2(folder: number, path: CString, flags: number, resolve: bigint): number {
   openHow[0] = BigInt(flags | O.CLOEXEC);
   openHow[1] = 0n;
-  openHow[2] = RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT;
-  return attempt(() => call.syscall(SYS_openat2, BigInt(root), path, openHowBytes, 24n));
+  openHow[2] = resolve;
+  return attempt(() => call.syscall(SYS_openat2, BigInt(folder), path, openHowBytes, 24n));
 }
 
 /** openat(2); the descriptor closes on exec. */
@@ -218,8 +232,13 @@ export interface Stat {
   readonly mode: number;
   readonly inode: bigint;
   readonly uid: number;
+  readonly size: bigint;
   readonly seconds: number;
   readonly nanoseconds: number;
+  /** When anything about it last changed, nanoseconds since the epoch: nobody can set it. */
+  readonly changed: bigint;
+  /** The device number, both parts. */
+  readonly device: bigint;
 }
 
 const statxBuffer = new Uint8Array(256);
@@ -240,8 +259,12 @@ export function statAt(folder: number, name: CString): Stat | number {
     mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),
     inode: statxView.getBigUint64(32, true),
+    size: statxView.getBigUint64(40, true),
     seconds: Number(statxView.getBigInt64(112, true)),
     nanoseconds: statxView.getUint32(120, true),
+    changed: statxView.getBigInt64(96, true) * 1_000_000_000n +
+      BigInt(statxView.getUint32(104, true)),
+    device: BigInt(statxView.getUint32(136, true)) << 32n | BigInt(statxView.getUint32(140, true)),
   };
 }
 

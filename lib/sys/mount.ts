@@ -34,6 +34,9 @@ export const MS = {
 /** Lazy unmounting: what is in use goes when it no longer is. */
 export const MNT_DETACH = 2;
 
+/** Unmounting that does not follow a symlink in the place of the mount point. */
+export const UMOUNT_NOFOLLOW = 8;
+
 const libc = Deno.dlopen("libc.so.6", {
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
   umount2: { parameters: ["buffer", "i32"], result: "i32" },

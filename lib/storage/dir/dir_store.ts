@@ -10,9 +10,17 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { SysError } from "../../sys/libc.ts";
 import { renameNoReplace } from "../../sys/rename.ts";
+import { nameTaken, noSuchContainer } from "../container_errors.ts";
 import { type ContainerName, parseContainerName } from "../container_name.ts";
 import { createStaging, type Staging, tidyStaging } from "../staging.ts";
-import type { Capabilities, Container, PreparedTemplate, Store, Template } from "../store.ts";
+import type {
+  Capabilities,
+  Container,
+  Store,
+  Template,
+  TemplateReference,
+  TemplateRequest,
+} from "../store.ts";
 
 const stagingFolder = ".staging";
 const stagingPrefix = "s.";
@@ -20,8 +28,19 @@ const stagingPrefix = "s.";
 /** A template of this store: usable once, by {@linkcode DirStore.createContainer}. */
 class DirTemplate implements Template {
   readonly id = undefined;
+  readonly #staging: Staging;
 
-  constructor(readonly path: string) {}
+  constructor(staging: Staging) {
+    this.#staging = staging;
+  }
+
+  get path(): string {
+    return this.#staging.path;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return attempt(() => this.#staging[Symbol.dispose]());
+  }
 }
 
 /** Root filesystems as plain folders, one container each. */
@@ -34,25 +53,20 @@ export class DirStore implements Store {
     this.#path = path;
   }
 
-  /** None is kept, so there is never one to share. */
-  template(_id: string): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
+  /** A folder is made when it is needed, and whether it can be is known then. */
+  ready(): void {}
 
-  prepareTemplate(): Promise<PreparedTemplate> {
-    return attempt(() => {
-      const staging = this.#createStaging();
-      return {
-        path: staging.path,
-        commit: () => Promise.resolve(new DirTemplate(staging.path)),
-        [Symbol.asyncDispose]: () => attempt(() => staging[Symbol.dispose]()),
-      };
-    });
+  async obtainTemplate({ build }: Pick<TemplateRequest, "build">): Promise<Template> {
+    using undo = new DisposableStack();
+    const staging = undo.use(this.#createStaging());
+    await build(staging.path);
+    undo.move();
+    return new DirTemplate(staging);
   }
 
   createContainer(
     name: ContainerName,
-    template: Template,
+    template: TemplateReference,
     { replace }: { readonly replace: boolean },
   ): Promise<Container> {
     return attempt(() => {
@@ -76,6 +90,10 @@ export class DirStore implements Store {
       const path = `${this.#path}/${name}`;
       return isFolder(path) ? { name, path } : undefined;
     });
+  }
+
+  hasContainer(name: ContainerName): Promise<boolean> {
+    return attempt(() => isFolder(`${this.#path}/${name}`));
   }
 
   containers(): Promise<Container[]> {
@@ -121,19 +139,6 @@ export class DirStore implements Store {
     }
     return true;
   }
-}
-
-/** The error for a name that is in use. */
-export function nameTaken(name: string): EnrootError {
-  return new EnrootError(
-    "exists",
-    `container '${name}' exists already (--force replaces it, --name chooses another name)`,
-  );
-}
-
-/** The error for a name that is not in use. */
-export function noSuchContainer(name: string): EnrootError {
-  return new EnrootError("not-found", `no container '${name}' (enroot list shows those there are)`);
 }
 
 /**

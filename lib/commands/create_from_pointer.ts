@@ -1,0 +1,101 @@
+/**
+ * A container of the image that a pointer file names.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { EnrootError } from "../errors.ts";
+import { RegistryError } from "../source/registry/error.ts";
+import { formatUri, type ImageUri, parseFullUri } from "../source/uri.ts";
+import type { ContainerName } from "../storage/container_name.ts";
+import type { Pointer } from "../storage/pointer.ts";
+import type { Store, TemplateReference } from "../storage/store.ts";
+import type { Context } from "./command.ts";
+import { importImage, obtainTemplate, templateId } from "./import_image.ts";
+
+/** What is made, and of what. */
+export interface PointerRequest {
+  readonly pointer: Pointer;
+  readonly name: ContainerName;
+  readonly replace: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Make a container of a pointer's image: a clone of its template, and where that is gone, of a new
+ * one, imported from where the image came from.
+ *
+ * @throws {EnrootError} code `image-changed` when only another image is there now
+ */
+export async function createFromPointer(
+  context: Context,
+  config: Config,
+  store: Store,
+  request: PointerRequest,
+): Promise<void> {
+  const { pointer, name, replace } = request;
+  const clone = async (template: TemplateReference): Promise<void> => {
+    await store.createContainer(name, template, { replace });
+  };
+  try {
+    await clone({ id: templateId(config, pointer.imageId) });
+  } catch (error) {
+    if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
+    context.terminal.log("info", "The image is not in the store any more: importing it again");
+    await reimport(context, config, store, request, clone);
+  }
+}
+
+async function reimport(
+  context: Context,
+  config: Config,
+  store: Store,
+  { pointer, signal }: PointerRequest,
+  use: (template: TemplateReference) => Promise<void>,
+): Promise<void> {
+  const from = (uri: ImageUri): Promise<void> =>
+    importImage(context, config, {
+      uri,
+      architecture: pointer.architecture,
+      signal,
+      async into(image, build) {
+        if (image.imageId !== pointer.imageId) throw changed(pointer, uri);
+        await using template = await obtainTemplate(context, config, store, {
+          image,
+          build,
+          signal,
+        });
+        await use(template);
+      },
+    });
+  const [first, ...others] = places(pointer);
+  try {
+    return await from(first);
+  } catch (error) {
+    const [next] = others;
+    if (next === undefined || !(error instanceof RegistryError && error.status === 404)) {
+      throw error;
+    }
+    return await from(next);
+  }
+}
+
+/** Where the image may be: by its digest, which nobody can move, then by what it was imported as. */
+function places({ uri: text, manifestDigest: digest }: Pointer): [ImageUri, ...ImageUri[]] {
+  const uri = parseFullUri(text);
+  if (uri.scheme !== "docker" || digest === undefined) return [uri];
+  const pinned: ImageUri = { ...uri, reference: { ...uri.reference, digest } };
+  // A reference that was pinned by its user is never followed by its tag.
+  return uri.reference.digest === undefined ? [pinned, uri] : [pinned];
+}
+
+function changed({ uri, imported }: Pointer, found: ImageUri): EnrootError {
+  return new EnrootError(
+    "image-changed",
+    `${
+      formatUri(found)
+    } is another image now than the one imported on ${imported}, which is gone ` +
+      `from the store and from where it came: delete the pointer file and import ${uri} again`,
+  );
+}

@@ -1,0 +1,113 @@
+/**
+ * Locks by name: one holder at a time, over all processes of the host.
+ *
+ * A lock is `flock` on a file, so it dies with its holder, whatever kills it and in whatever PID
+ * namespace it lives. The file says who holds it, for people, and is removed by its holder: a file
+ * that nobody holds was left by a killed process.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+
+/** How a lock is asked for. */
+export interface LockOptions {
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** Told once, when there is a wait, for whom. */
+  readonly onWait?: ((holder: string) => void) | undefined;
+}
+
+/** How often a held lock is tried, in milliseconds. */
+const pause = 100;
+
+/**
+ * Take the lock of this name, waiting for its holder.
+ *
+ * The wait ends with the holder's work, its death, or the signal.
+ *
+ * @param folder an existing folder of the caller's own
+ * @param name a file name
+ * @returns the lock; disposing of it lets go and removes the file
+ * @throws {EnrootError} code `cannot-write` when there can be no lock; the signal's reason
+ */
+export async function lockKey(
+  folder: string,
+  name: string,
+  { signal, onWait }: LockOptions,
+): Promise<Disposable> {
+  for (let tries = 0;; tries++) {
+    signal.throwIfAborted();
+    const lock = tryLockKey(folder, name);
+    if (lock !== undefined) return lock;
+    // A tidying process holds it for a moment only.
+    if (tries === 1) onWait?.(holderOf(`${folder}/${name}`));
+    await sleep(pause, signal);
+  }
+}
+
+/** Take the lock of this name if nobody holds it, else `undefined`. @throws as {@linkcode lockKey} */
+export function tryLockKey(folder: string, name: string): Disposable | undefined {
+  const path = `${folder}/${name}`;
+  try {
+    for (;;) {
+      const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+      using undo = new DisposableStack();
+      undo.use(file);
+      if (!file.tryLockSync(true)) return undefined;
+      // The holder before may have removed the file between our opening and our lock.
+      if (!isSameFile(file, path)) continue;
+      file.truncateSync();
+      file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+      undo.move();
+      return {
+        [Symbol.dispose]() {
+          removeIfThere(path);
+          file.close();
+        },
+      };
+    }
+  } catch (error) {
+    throw new EnrootError("cannot-write", `cannot lock ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function holderOf(path: string): string {
+  try {
+    const pid = Number(Deno.readTextFileSync(path));
+    const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
+    return `process ${pid} (${command.slice(-3).join(" ")})`;
+  } catch {
+    return "another process";
+  }
+}
+
+function isSameFile(file: Deno.FsFile, path: string): boolean {
+  try {
+    const [held, named] = [file.statSync(), Deno.lstatSync(path)];
+    return held.dev === named.dev && held.ino === named.ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  const abort = (): void => resolve();
+  signal.addEventListener("abort", abort, { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", abort);
+}

@@ -1,0 +1,165 @@
+/**
+ * The store's own datasets and folders, and the mark that says by which rules they were filled.
+ *
+ * `.templates` carries `enroot:layout=2`. A store of another version has it without: what lies there
+ * was made by other rules and may be wrong, so it is renamed aside, once, and never cloned from.
+ *
+ * `.templates` is never mounted: the mount points in it are folders of the store's own root, so a
+ * reboot needs no mounts but the store's. `.locks` is a plain folder too. It also remembers, in the
+ * file `layout`, that the mark was seen: a clone of a cached template asks ZFS nothing else.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+import { existsSync } from "../../sys/exists.ts";
+import { mounts } from "../../sys/mountinfo.ts";
+import { childOf, type DatasetName, parseDatasetName } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import type { Row, Zfs } from "../../zfs/zfs.ts";
+import { folders } from "./dataset_names.ts";
+import { lockKey } from "./key_lock.ts";
+import type { Mounter } from "./mounter.ts";
+import type { StoreLocation } from "./store_dataset.ts";
+
+/** The property and its value. */
+export const layoutProperty = "enroot:layout";
+const layoutVersion = "2";
+
+/** What a layout is made with. */
+export interface LayoutOptions {
+  readonly zfs: Zfs;
+  readonly mounter: Mounter;
+  readonly warn: (message: string) => void;
+}
+
+/** The store's inner folders. */
+export class Layout {
+  readonly #store: StoreLocation;
+  readonly #options: LayoutOptions;
+
+  constructor(store: StoreLocation, options: LayoutOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** The parent of all templates. */
+  get templates(): DatasetName {
+    return childOf(this.#store.dataset, folders.templates);
+  }
+
+  /** The parent of throw-away clones. */
+  get ephemeral(): DatasetName {
+    return childOf(this.#store.dataset, folders.ephemeral);
+  }
+
+  /** The folder of locks; made when it is missing. @throws as {@linkcode ensureFolder} */
+  get locks(): string {
+    return this.ensureFolder(folders.locks);
+  }
+
+  /** Whether the mark was seen before, by any command: no process is started to tell. */
+  isKnown(): boolean {
+    return existsSync(`${this.#store.path}/${folders.locks}/layout`);
+  }
+
+  /**
+   * Make sure that `.templates` is there with the mark.
+   *
+   * @param rows what `zfs list` says of it, with the property; without it, it is not there
+   * @throws {ZfsError} when it cannot be made
+   */
+  async ensure(rows: readonly Row<typeof layoutProperty>[], signal: AbortSignal): Promise<void> {
+    const row = rows.find(({ name }) => name === this.templates);
+    if (row?.[layoutProperty] !== layoutVersion) {
+      using _lock = await lockKey(this.locks, "layout.lock", { signal });
+      const [now] = await this.#options.zfs.list([this.templates], { columns: [layoutProperty] });
+      if (now !== undefined && now[layoutProperty] !== layoutVersion) await this.#adopt();
+      else if (now === undefined) await this.#createTemplates();
+    }
+    if (!this.isKnown()) {
+      Deno.writeTextFileSync(`${this.locks}/layout`, `${layoutVersion}\n`, { mode: 0o600 });
+    }
+  }
+
+  /** Make sure that `.ephemeral` is there. @throws {ZfsError} when it cannot be made */
+  ensureEphemeral(): Promise<void> {
+    return this.#create(this.ephemeral, {});
+  }
+
+  async #create(dataset: DatasetName, properties: Record<string, string>): Promise<void> {
+    try {
+      await this.#options.zfs.create(dataset, { canmount: "off", ...properties });
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "exists")) throw error;
+    }
+  }
+
+  #createTemplates(): Promise<void> {
+    return this.#create(this.templates, { [layoutProperty]: layoutVersion });
+  }
+
+  /** Take what is there without the mark: an admin's empty one becomes ours, others' work is set aside. */
+  async #adopt(): Promise<void> {
+    const { zfs, warn } = this.#options;
+    await this.#unmountTemplates();
+    const inside = await zfs.list([this.templates], { depth: 1, types: ["filesystem"] });
+    if (inside.length === 1) {
+      await zfs.set(this.templates, { canmount: "off", [layoutProperty]: layoutVersion });
+      return;
+    }
+    const aside = await this.#unusedName();
+    await zfs.rename(this.templates, aside);
+    await this.#createTemplates();
+    warn(
+      `${this.templates} was filled by another version of enroot and is not used: it is now ${aside} ` +
+        "(destroy it when no container is a clone of what is in it)",
+    );
+  }
+
+  /** Deepest first: another layout had them mounted. */
+  async #unmountTemplates(): Promise<void> {
+    const { path } = this.#store;
+    const folder = `${path}/${folders.templates}`;
+    const inside = mounts().filter(({ type, mountPoint }) =>
+      type === "zfs" && (mountPoint === folder || mountPoint.startsWith(`${folder}/`))
+    ).reverse();
+    for (const { source, mountPoint } of inside) {
+      const below = mountPoint.slice(path.length + 1);
+      await this.#options.mounter.unmount({
+        dataset: parseDatasetName(source),
+        store: path,
+        below,
+      });
+    }
+  }
+
+  async #unusedName(): Promise<DatasetName> {
+    for (let number = 1;; number++) {
+      const suffix = number === 1 ? "" : `-${number}`;
+      const name = childOf(this.#store.dataset, `${folders.templates}-aside${suffix}`);
+      if ((await this.#options.zfs.list([name])).length === 0) return name;
+    }
+  }
+
+  /**
+   * Make sure that a folder of the store is there, and is one: root, in a user's store, must not be
+   * led elsewhere.
+   *
+   * @throws {EnrootError} code `cannot-write`
+   */
+  ensureFolder(name: string): string {
+    const path = `${this.#store.path}/${name}`;
+    try {
+      if (!existsSync(path)) Deno.mkdirSync(path, { mode: 0o700 });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw unusable(path, reasonOf(error));
+    }
+    if (!Deno.lstatSync(path).isDirectory) throw unusable(path, "it is no folder");
+    return path;
+  }
+}
+
+function unusable(path: string, why: string): EnrootError {
+  return new EnrootError("cannot-write", `cannot use ${path}: ${why}`);
+}

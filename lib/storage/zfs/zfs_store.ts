@@ -1,0 +1,215 @@
+/**
+ * The store on ZFS: an image is extracted once, into a template, and a container is a clone of it.
+ *
+ * Names, properties and states are described in `docs/zfs.md`. Whatever two callers may do at once
+ * is decided by ZFS itself: of two clones with one name exactly one is made.
+ *
+ * @module
+ */
+
+import { reasonOf } from "../../errors.ts";
+import { existsSync } from "../../sys/exists.ts";
+import { childOf, type DatasetName, lastComponent } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import { Zfs } from "../../zfs/zfs.ts";
+import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.ts";
+import type { ContainerName } from "../container_name.ts";
+import type {
+  Capabilities,
+  Container,
+  Store,
+  Template,
+  TemplateReference,
+  TemplateRequest,
+} from "../store.ts";
+import { containerDataset, decodeName } from "./dataset_names.ts";
+import { explain } from "./delegation.ts";
+import { Layout } from "./layout.ts";
+import {
+  isMounted,
+  makeMountPoint,
+  type Mounter,
+  mounterFor,
+  pathOf,
+  type Place,
+  removeMountPoint,
+} from "./mounter.ts";
+import { locateStore, type StoreLocation } from "./store_dataset.ts";
+import { Templates } from "./templates.ts";
+
+/** How a store is opened. */
+export interface ZfsStoreOptions {
+  /** Told of what went wrong beside the work. */
+  readonly warn: (message: string) => void;
+  readonly zfs?: Zfs;
+  readonly uid?: number;
+}
+
+/** Containers as clones of templates. */
+export class ZfsStore implements Store {
+  readonly capabilities: Capabilities = { keepsTemplates: true };
+  readonly #location: StoreLocation;
+  readonly #zfs: Zfs;
+  readonly #mounter: Mounter;
+  readonly #layout: Layout;
+  readonly #templates: Templates;
+  readonly #warn: (message: string) => void;
+
+  /**
+   * @param path `ENROOT_DATA_PATH`, where the store's dataset is mounted
+   * @throws {EnrootError} as {@linkcode locateStore}
+   */
+  constructor(path: string, options: ZfsStoreOptions) {
+    const { warn, zfs = new Zfs(), uid = Deno.uid() ?? 0 } = options;
+    const mounter = mounterFor(uid);
+    this.#location = locateStore(path, uid);
+    this.#zfs = zfs;
+    this.#mounter = mounter;
+    this.#warn = warn;
+    this.#layout = new Layout(this.#location, { zfs, mounter, warn });
+    this.#templates = new Templates(this.#location, { zfs, mounter, warn, layout: this.#layout });
+  }
+
+  ready(): void {
+    this.#mounter.ready();
+  }
+
+  async obtainTemplate(request: TemplateRequest): Promise<Template> {
+    await this.#explained(() => this.#templates.obtain(request));
+    return { id: request.id, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+
+  createContainer(
+    name: ContainerName,
+    template: TemplateReference,
+    { replace }: { readonly replace: boolean },
+  ): Promise<Container> {
+    return this.#explained(async () => {
+      const { id } = template;
+      if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
+      const place = this.#place(name);
+      await using undo = new AsyncDisposableStack();
+      if (replace) await this.#replace(place, id);
+      else await this.#clone(id, place.dataset, name);
+      undo.defer(() => this.#destroy(place));
+      const [mounted] = await Promise.allSettled([this.#mount(place), this.#touch(id)]);
+      if (mounted.status === "rejected") throw mounted.reason;
+      undo.move();
+      return { name, path: pathOf(place) };
+    });
+  }
+
+  container(name: ContainerName): Promise<Container | undefined> {
+    return this.#explained(async () => {
+      const place = this.#place(name);
+      const container = { name, path: pathOf(place) };
+      if (isMounted(place)) return container;
+      // After a reboot nothing is mounted. A mount point says that there was a container; whether
+      // there still is, ZFS is asked only when it cannot be mounted.
+      try {
+        if (existsSync(container.path)) {
+          await this.#mount(place);
+          return container;
+        }
+      } catch (error) {
+        if (await this.#exists(place.dataset)) throw error;
+        return undefined;
+      }
+      if (!await this.#exists(place.dataset)) return undefined;
+      await this.#mount(place);
+      return container;
+    });
+  }
+
+  hasContainer(name: ContainerName): Promise<boolean> {
+    return this.#explained(() => this.#exists(this.#place(name).dataset));
+  }
+
+  containers(): Promise<Container[]> {
+    return this.#explained(async () => {
+      const { dataset } = this.#location;
+      const rows = await this.#zfs.list([dataset], { depth: 1, types: ["filesystem"] });
+      return rows
+        .filter((row) => row.name !== dataset)
+        .flatMap((row) => decodeName(lastComponent(row.name as DatasetName)) ?? [])
+        .map((name) => ({ name, path: pathOf(this.#place(name)) }))
+        .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+    });
+  }
+
+  removeContainer(name: ContainerName): Promise<void> {
+    return this.#explained(async () => {
+      try {
+        await this.#destroy(this.#place(name));
+      } catch (error) {
+        if (error instanceof ZfsError && error.reason === "not-found") throw noSuchContainer(name);
+        throw error;
+      }
+    });
+  }
+
+  #place(name: ContainerName): Place {
+    const { dataset, path } = this.#location;
+    return { dataset: containerDataset(dataset, name), store: path, below: name };
+  }
+
+  async #clone(id: string, dataset: DatasetName, name: string): Promise<void> {
+    try {
+      await this.#zfs.clone(this.#templates.snapshot(id), dataset);
+    } catch (error) {
+      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(name);
+      if (error instanceof ZfsError && error.reason === "not-found") throw noSuchTemplate(id);
+      throw error;
+    }
+  }
+
+  /** The new one is complete under another name before the old one goes. */
+  async #replace(place: Place, id: string): Promise<void> {
+    await this.#layout.ensureEphemeral();
+    const next = childOf(this.#layout.ephemeral, crypto.randomUUID());
+    await using undo = new AsyncDisposableStack();
+    await this.#clone(id, next, next);
+    undo.defer(() => this.#zfs.destroy(next));
+    if (await this.#exists(place.dataset)) await this.#destroy(place);
+    await this.#zfs.rename(next, place.dataset);
+    undo.move();
+  }
+
+  async #mount(place: Place): Promise<void> {
+    makeMountPoint(place);
+    await this.#mounter.mount(place);
+  }
+
+  async #destroy(place: Place): Promise<void> {
+    await this.#mounter.unmount(place);
+    await this.#zfs.destroy(place.dataset, { recursive: true });
+    try {
+      removeMountPoint(place);
+    } catch (error) {
+      // Somebody wrote into the folder while nothing was mounted on it.
+      this.#warn(`the folder of a removed container stays: ${reasonOf(error)}`);
+    }
+  }
+
+  /** A use that is not noted makes a template look older than it is, no more. */
+  async #touch(id: string): Promise<void> {
+    try {
+      await this.#templates.touch(id);
+    } catch (error) {
+      this.#warn(`the use of template ${id} is not noted: ${reasonOf(error)}`);
+    }
+  }
+
+  async #exists(dataset: DatasetName): Promise<boolean> {
+    return (await this.#zfs.list([dataset])).length > 0;
+  }
+
+  /** Whatever ZFS refuses for want of permission, with what an administrator has to do. */
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw explain(error, this.#location);
+    }
+  }
+}

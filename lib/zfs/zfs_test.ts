@@ -1,0 +1,115 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { EnrootError } from "../errors.ts";
+import { CommandError } from "../process/run.ts";
+import { type DatasetName, parseDatasetName, snapshotOf } from "./dataset.ts";
+import { classify, ZfsError, type ZfsReason } from "./error.ts";
+import { parseRows, type Runner, Zfs } from "./zfs.ts";
+
+const a: DatasetName = parseDatasetName("tank/a");
+const b: DatasetName = parseDatasetName("tank/b");
+
+/** A runner that notes what it is asked, and answers each call with the next of these. */
+function recorded(answers: readonly (string | { stderr: string; stdout?: string })[]): {
+  readonly zfs: Zfs;
+  readonly calls: string[];
+} {
+  const calls: string[] = [];
+  const runner: Runner = (argv) => {
+    calls.push(argv.join(" "));
+    const answer = answers[Math.min(calls.length, answers.length) - 1] ?? "";
+    if (typeof answer === "string") return Promise.resolve(answer);
+    const status = { success: false, code: 1, signal: null };
+    return Promise.reject(new CommandError(argv, status, answer.stderr, answer.stdout));
+  };
+  return { zfs: new Zfs(runner), calls };
+}
+
+// What OpenZFS 2.3.2 wrote, by the reason it was made for.
+const said: readonly (readonly [string, ZfsReason])[] = [
+  ["cannot open 'tank/x': dataset does not exist", "not-found"],
+  ["cannot open 'nopool/x': no such pool 'nopool'", "not-found"],
+  ["cannot create 'tank/a/b': parent does not exist", "not-found"],
+  ["could not find any snapshots to destroy; check snapshot names.", "not-found"],
+  ["cannot create 'tank/a': dataset already exists", "exists"],
+  ["cannot destroy 'tank/a': dataset is busy", "busy"],
+  ["cannot unmount '/x': pool or dataset is busy", "busy"],
+  ["cannot create 'tank/b': out of space", "no-space"],
+  ["cannot create 'tank/b': permission denied", "permission"],
+  ["cannot set property for 'tank': permission denied", "permission"],
+  ["Permission denied the ZFS utilities must be run as root.", "permission"],
+  ["cannot destroy 'tank/t': filesystem has dependent clones", "unknown"],
+  ["", "unknown"],
+];
+for (const [text, reason] of said) {
+  Deno.test(`zfs's '${text}' means ${reason}`, () => assertEquals(classify(text), reason));
+}
+
+Deno.test("a failure carries the subcommand, the reason and the words", async () => {
+  const { zfs } = recorded([{ stderr: "cannot create 'tank/a': dataset already exists\n" }]);
+  const error = await assertRejects(() => zfs.create(a), ZfsError);
+  assertEquals([error.reason, error.subcommand, error.code], ["exists", "create", "zfs-exists"]);
+  assertEquals(error.message, "zfs create failed: cannot create 'tank/a': dataset already exists");
+});
+
+Deno.test("a list names its columns and datasets, and takes the absent ones out", async () => {
+  const { zfs, calls } = recorded([{
+    stderr: "cannot open 'tank/b': dataset does not exist\n",
+    stdout: "tank/a\t-\ttank/t@p\n",
+  }]);
+  const rows = await zfs.list([a, b], { columns: ["enroot:layout", "origin"] });
+  assertEquals(rows, [{ name: "tank/a", "enroot:layout": "-", origin: "tank/t@p" }]);
+  assertEquals(calls, [
+    "zfs list -H -p -o name,enroot:layout,origin -t filesystem,snapshot tank/a tank/b",
+  ]);
+});
+
+Deno.test("a list that fails for more than absence fails", async () => {
+  const { zfs } = recorded([{
+    stderr: "cannot open 'tank/b': dataset does not exist\ncannot open 'tank/a': I/O error\n",
+    stdout: "",
+  }]);
+  await assertRejects(() => zfs.list([a, b]), ZfsError);
+});
+
+Deno.test("only what is busy is tried again, and not for ever", async () => {
+  const busy = { stderr: "cannot destroy 'tank/a': dataset is busy" };
+  const patient = recorded([busy, busy, ""]);
+  await patient.zfs.destroy(a);
+  assertEquals(patient.calls.length, 3);
+
+  const stuck = recorded([busy]);
+  const error = await assertRejects(() => stuck.zfs.destroy(a), ZfsError);
+  assertEquals(error.reason, "busy");
+  assert(stuck.calls.length > 1 && stuck.calls.length < 10);
+
+  const refused = recorded([{ stderr: "permission denied" }]);
+  await assertRejects(() => refused.zfs.destroy(a), ZfsError);
+  assertEquals(refused.calls.length, 1);
+});
+
+Deno.test("each subcommand gets the options that its contract names", async () => {
+  const { zfs, calls } = recorded([""]);
+  await zfs.create(a, { canmount: "off", "enroot:layout": "2" });
+  await zfs.clone(snapshotOf(a, "pristine"), b, { "enroot:uri": "x y" });
+  await zfs.snapshot(snapshotOf(a, "pristine"));
+  await zfs.set(a, { readonly: "on" });
+  await zfs.rename(a, b);
+  await zfs.destroy(b, { recursive: true });
+  assertEquals(calls, [
+    "zfs create -u -o canmount=off -o enroot:layout=2 tank/a",
+    "zfs clone -o canmount=noauto -o enroot:uri=x y tank/a@pristine tank/b",
+    "zfs snapshot tank/a@pristine",
+    "zfs set readonly=on tank/a",
+    "zfs rename -u tank/a tank/b",
+    "zfs destroy -r tank/b",
+  ]);
+});
+
+Deno.test("rows are split at tabs only, and must be whole", () => {
+  assertEquals(parseRows("tank/a b\tx y\ntank/c\t\n", ["name", "origin"]), [
+    { name: "tank/a b", origin: "x y" },
+    { name: "tank/c", origin: "" },
+  ]);
+  assertThrows(() => parseRows("tank/a\n", ["name", "origin"]), EnrootError);
+  assertEquals(parseRows("", ["name"]), []);
+});

@@ -7,6 +7,7 @@
 #include "namespaces.h"
 #include "report.h"
 #include "seccomp.h"
+#include "watch.h"
 
 #include <getopt.h>
 #include <sched.h>
@@ -25,16 +26,19 @@ static const char usage[] =
     "                  which namespaces\n"
     "  --remap-root    be root in the new user namespace\n"
     "  --workdir DIR   run it in DIR\n"
-    "  --envfile FILE  its environment: lines NAME=VALUE, and nothing else\n";
+    "  --envfile FILE  its environment: lines NAME=VALUE, and nothing else\n"
+    "  --at-end FD     run what the file open as FD says, arguments that end in NUL, in the caller's\n"
+    "                  namespaces when the new mount namespace is empty again\n"
+    "  --hold FD       keep FD open until then, and not in the command\n";
 
-static long number(const char *text)
+static int number(const char *text, const char *what)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value <= 0 || value > 0x7fffffff)
-        fail("'%s' is no process id", text);
-    return value;
+        fail("'%s' is no %s", text, what);
+    return (int)value;
 }
 
 /* The lines of a file as an environment; it stays in memory for execve(2). */
@@ -65,7 +69,7 @@ static void load_environment(const char *path)
 
 int main(int argc, char **argv)
 {
-    enum { TARGET = 1, REMAP, WORKDIR, ENVFILE, HELP, KIND };
+    enum { TARGET = 1, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, HELP, KIND };
     static const int kinds[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC,
                                  CLONE_NEWUTS, CLONE_NEWCGROUP };
     static const struct option options[] = {
@@ -74,25 +78,32 @@ int main(int argc, char **argv)
         { "uts", no_argument, NULL, KIND + 4 }, { "cgroup", no_argument, NULL, KIND + 5 },
         { "target", required_argument, NULL, TARGET }, { "remap-root", no_argument, NULL, REMAP },
         { "workdir", required_argument, NULL, WORKDIR },
-        { "envfile", required_argument, NULL, ENVFILE }, { "help", no_argument, NULL, HELP },
+        { "envfile", required_argument, NULL, ENVFILE },
+        { "at-end", required_argument, NULL, AT_END }, { "hold", required_argument, NULL, HOLD },
+        { "help", no_argument, NULL, HELP },
         { NULL, 0, NULL, 0 },
     };
     const char *workdir = NULL, *envfile = NULL;
     pid_t target = 0;
+    struct watch_request request = { .command = -1, .kept_count = 0 };
     bool remap_root = false;
-    int flags = 0;
+    int flags = 0, watcher = -1;
 
     for (int option; (option = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (option >= KIND && option < KIND + (int)(sizeof kinds / sizeof *kinds))
             flags |= kinds[option - KIND];
         else if (option == TARGET)
-            target = (pid_t)number(optarg);
+            target = (pid_t)number(optarg, "process id");
         else if (option == REMAP)
             remap_root = true;
         else if (option == WORKDIR)
             workdir = optarg;
         else if (option == ENVFILE)
             envfile = optarg;
+        else if (option == AT_END)
+            request.command = number(optarg, "descriptor");
+        else if (option == HOLD && request.kept_count < MAX_KEPT)
+            request.kept[request.kept_count++] = number(optarg, "descriptor");
         else {
             bool asked = option == HELP || option == 'h';
             fputs(usage, asked ? stdout : stderr);
@@ -107,10 +118,14 @@ int main(int argc, char **argv)
     /* Read before the file may be out of sight. */
     if (envfile != NULL)
         load_environment(envfile);
+    if (request.command >= 0)
+        watcher = start_watcher(&request);
     if (target != 0)
         join_namespaces(target, flags);
     else
         make_namespaces(flags, remap_root);
+    if (watcher >= 0)
+        watch_namespace(watcher);
     if (flags & CLONE_NEWUSER) {
         if (install_identity_filter() < 0)
             fail("cannot install the filter of system calls: %s", strerror(errno));

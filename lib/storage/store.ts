@@ -103,6 +103,9 @@ export interface Store {
   /** The container of this name, its root folder in place; `undefined` when there is none. */
   container(name: ContainerName): Promise<Container | undefined>;
 
+  /** Remove what killed processes left that costs room; next to nothing to do when there is none. */
+  tidy(): Promise<void>;
+
   /** Whether there is a container of this name; nothing is done to it. */
   hasContainer(name: ContainerName): Promise<boolean>;
 

@@ -10,6 +10,7 @@ const libc = Deno.dlopen("libc.so.6", {
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
   syscall: { parameters: ["i64", "i64", "buffer", "usize", "usize"], result: "i64" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 }).symbols;
 
@@ -70,6 +71,12 @@ export function restoreCallerState(
  */
 export function createMemoryFile(name: string): number {
   return checked("memfd_create", name, () => libc.memfd_create?.(cstring(name), 0) ?? -1);
+}
+
+/** Let a descriptor stay open in the next program. @throws {SysError} */
+export function keepOnExec(descriptor: number): void {
+  const F_SETFD = 2;
+  checked("fcntl", `descriptor ${descriptor}`, () => libc.fcntl(descriptor, F_SETFD, 0));
 }
 
 /** By system call: the C library keeps some signals for itself, and a caller may ignore those too. */

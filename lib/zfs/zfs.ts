@@ -118,23 +118,27 @@ export class Zfs {
    * Destroy a dataset, or a snapshot.
    *
    * @param options.recursive with its snapshots and what is below it; never with its clones
-   * @throws {ZfsError} reason `not-found` when it is not there, `busy` when it still is after a second
+   * @param options.tries how often it is tried while it is busy
+   * @throws {ZfsError} reason `not-found` when it is not there, `busy` when it is in use to the last
    */
   async destroy(
     name: DatasetName | SnapshotName,
-    { recursive = false }: { readonly recursive?: boolean } = {},
+    { recursive = false, tries = busyTries }: {
+      readonly recursive?: boolean;
+      readonly tries?: number;
+    } = {},
   ): Promise<void> {
-    await this.#do(["destroy", ...(recursive ? ["-r"] : []), name]);
+    await this.#do(["destroy", ...(recursive ? ["-r"] : []), name], tries);
   }
 
-  async #do(args: readonly string[]): Promise<void> {
+  async #do(args: readonly string[], tries = busyTries): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {
         await this.#run(["zfs", ...args]);
         return;
       } catch (error) {
         const failure = zfsError(error);
-        if (failure.reason !== "busy" || attempt === busyTries) throw failure;
+        if (failure.reason !== "busy" || attempt >= tries) throw failure;
         await new Promise((resolve) => setTimeout(resolve, busyPause));
       }
     }

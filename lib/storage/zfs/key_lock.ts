@@ -10,6 +10,12 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 
+/** A lock that is held. Disposing of it lets go and removes the file. */
+export interface KeyLock extends Disposable {
+  /** Let go, and leave the file: what it stands for is unfinished, and for a later command. */
+  leave(): void;
+}
+
 /** How a lock is asked for. */
 export interface LockOptions {
   /** Ends the wait. */
@@ -28,14 +34,13 @@ const pause = 100;
  *
  * @param folder an existing folder of the caller's own
  * @param name a file name
- * @returns the lock; disposing of it lets go and removes the file
  * @throws {EnrootError} code `cannot-write` when there can be no lock; the signal's reason
  */
 export async function lockKey(
   folder: string,
   name: string,
   { signal, onWait }: LockOptions,
-): Promise<Disposable> {
+): Promise<KeyLock> {
   for (let tries = 0;; tries++) {
     signal.throwIfAborted();
     const lock = tryLockKey(folder, name);
@@ -47,7 +52,7 @@ export async function lockKey(
 }
 
 /** Take the lock of this name if nobody holds it, else `undefined`. @throws as {@linkcode lockKey} */
-export function tryLockKey(folder: string, name: string): Disposable | undefined {
+export function tryLockKey(folder: string, name: string): KeyLock | undefined {
   const path = `${folder}/${name}`;
   try {
     for (;;) {
@@ -59,11 +64,13 @@ export function tryLockKey(folder: string, name: string): Disposable | undefined
       if (!isSameFile(file, path)) continue;
       file.truncateSync();
       file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
-      undo.move();
+      const held = undo.move();
       return {
+        leave: () => held.dispose(),
         [Symbol.dispose]() {
+          if (held.disposed) return;
           removeIfThere(path);
-          file.close();
+          held.dispose();
         },
       };
     }

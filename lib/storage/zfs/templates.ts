@@ -108,7 +108,7 @@ export class Templates {
     const place = this.#unfinishedPlace(id);
     await using undo = new AsyncDisposableStack();
     await zfs.create(place.dataset, { canmount: "noauto", ...userProperties(provenance) });
-    undo.defer(() => this.#discard(place));
+    undo.defer(async () => void await this.#discard(place));
     makeMountPoint(place);
     await mounter.mount(place);
     await build(pathOf(place));
@@ -120,17 +120,23 @@ export class Templates {
     undo.move();
   }
 
-  /** Destroy what is half-made. What goes wrong is told: the failure before it counts. */
-  async #discard(place: Place): Promise<void> {
+  /**
+   * Destroy what is half-made. What goes wrong is told: the failure before it counts.
+   *
+   * @returns whether it is gone
+   */
+  async #discard(place: Place): Promise<boolean> {
     const { zfs, mounter, warn } = this.#options;
     try {
       await mounter.unmount(place);
       await zfs.destroy(place.dataset, { recursive: true });
       removeMountPoint(place);
     } catch (error) {
-      if (error instanceof ZfsError && error.reason === "not-found") return;
+      if (error instanceof ZfsError && error.reason === "not-found") return true;
       warn(`cannot remove the unfinished ${place.dataset}: ${reasonOf(error)}`);
+      return false;
     }
+    return true;
   }
 
   /** Destroy what killed processes left of other templates: their locks are there and free. */
@@ -139,7 +145,8 @@ export class Templates {
     for (const { name } of Deno.readDirSync(layout.locks)) {
       if (!/^[0-9a-f]{64}(?:-[a-z]+)?$/.test(name)) continue;
       using lock = tryLockKey(layout.locks, name);
-      if (lock !== undefined) await this.#discard(this.#unfinishedPlace(name));
+      if (lock === undefined) continue;
+      if (!await this.#discard(this.#unfinishedPlace(name))) lock.leave();
     }
   }
 

@@ -24,6 +24,7 @@ import type {
 } from "../store.ts";
 import { containerDataset, decodeName } from "./dataset_names.ts";
 import { explain } from "./delegation.ts";
+import { type Ephemeral, Ephemerals } from "./ephemeral.ts";
 import { Layout } from "./layout.ts";
 import {
   isMounted,
@@ -53,6 +54,7 @@ export class ZfsStore implements Store {
   readonly #mounter: Mounter;
   readonly #layout: Layout;
   readonly #templates: Templates;
+  readonly #ephemerals: Ephemerals;
   readonly #warn: (message: string) => void;
 
   /**
@@ -67,7 +69,9 @@ export class ZfsStore implements Store {
     this.#mounter = mounter;
     this.#warn = warn;
     this.#layout = new Layout(this.#location, { zfs, mounter, warn });
-    this.#templates = new Templates(this.#location, { zfs, mounter, warn, layout: this.#layout });
+    const inner = { zfs, mounter, warn, layout: this.#layout };
+    this.#templates = new Templates(this.#location, inner);
+    this.#ephemerals = new Ephemerals(this.#location, inner);
   }
 
   ready(): void {
@@ -97,6 +101,35 @@ export class ZfsStore implements Store {
       undo.move();
       return { name, path: pathOf(place) };
     });
+  }
+
+  /**
+   * Make a throw-away clone of a template, to be destroyed by whoever holds its lock last.
+   *
+   * @throws {EnrootError} code `no-template` when there is none of that id
+   */
+  createEphemeral({ id }: TemplateReference): Promise<Ephemeral> {
+    return this.#explained(async () => {
+      if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
+      try {
+        const ephemeral = await this.#ephemerals.make(this.#templates.snapshot(id));
+        await this.#touch(id);
+        return ephemeral;
+      } catch (error) {
+        if (error instanceof ZfsError && error.reason === "not-found") throw noSuchTemplate(id);
+        throw error;
+      }
+    });
+  }
+
+  /** Destroy a throw-away clone; see {@linkcode Ephemerals.release}. */
+  releaseEphemeral(id: string): Promise<void> {
+    return this.#explained(() => this.#ephemerals.release(id));
+  }
+
+  /** Destroy the throw-away clones whose watchers were killed. Costs nothing when there are none. */
+  tidy(): Promise<void> {
+    return this.#ephemerals.tidy();
   }
 
   container(name: ContainerName): Promise<Container | undefined> {

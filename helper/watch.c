@@ -1,0 +1,186 @@
+#include "watch.h"
+
+#include "report.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_COMMAND = 64 * 1024, MAX_WORDS = 64 };
+
+/* A namespace as stat(2) tells it from others. */
+struct namespace_id {
+    dev_t device;
+    ino_t inode;
+};
+
+static int open_process(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void wait_for_end(int process)
+{
+    struct pollfd one = { .fd = process, .events = POLLIN };
+    while (poll(&one, 1, -1) < 0 && errno == EINTR)
+        continue;
+}
+
+static bool is_kept(int fd, const int *kept, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (kept[i] == fd)
+            return true;
+    return false;
+}
+
+/* Close everything but these; the standard three become /dev/null. */
+static void close_others(const int *kept, size_t count)
+{
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; fd++)
+        if (null >= 0)
+            dup2(null, fd);
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        _exit(1);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        int fd = atoi(entry->d_name);
+        if (fd > 2 && fd != dirfd(folder) && !is_kept(fd, kept, count))
+            close(fd);
+    }
+    closedir(folder);
+}
+
+/* A process in the namespace, 0 when there is none that may be seen. */
+static pid_t find_member(const struct namespace_id *wanted)
+{
+    pid_t found = 0;
+    DIR *proc = opendir("/proc");
+    if (proc == NULL)
+        return 0;
+    for (struct dirent *entry; found == 0 && (entry = readdir(proc)) != NULL;) {
+        char path[sizeof entry->d_name + 8];
+        struct stat namespace;
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "%s/ns/mnt", entry->d_name);
+        if (fstatat(dirfd(proc), path, &namespace, 0) == 0 &&
+            namespace.st_dev == wanted->device && namespace.st_ino == wanted->inode)
+            found = (pid_t)atoi(entry->d_name);
+    }
+    closedir(proc);
+    return found;
+}
+
+/* One member after the other is waited for: whoever it has left behind is found by the next look. */
+static void wait_until_empty(const struct namespace_id *namespace)
+{
+    for (pid_t pid; (pid = find_member(namespace)) != 0;) {
+        int process = open_process(pid);
+        if (process < 0)
+            continue; /* it has just ended */
+        wait_for_end(process);
+        close(process);
+    }
+}
+
+static void run_command(int file)
+{
+    static char text[MAX_COMMAND];
+    char *words[MAX_WORDS + 1];
+    size_t count = 0;
+    ssize_t length = pread(file, text, sizeof text - 1, 0);
+    if (length <= 0)
+        _exit(1);
+    for (char *word = text; word < text + length && count < MAX_WORDS; word += strlen(word) + 1)
+        words[count++] = word;
+    words[count] = NULL;
+    close(file);
+    execv(words[0], words);
+    _exit(127);
+}
+
+static void watch(const struct watch_request *request, int told, int main_process)
+{
+    struct namespace_id namespace;
+    int kept[MAX_KEPT + 3];
+    size_t count = request->kept_count;
+    memcpy(kept, request->kept, count * sizeof *kept);
+    kept[count++] = request->command;
+    kept[count++] = told;
+    kept[count++] = main_process;
+    close_others(kept, count);
+    prctl(PR_SET_NAME, "enroot-watch");
+    if (chdir("/") < 0)
+        _exit(1);
+
+    ssize_t length;
+    while ((length = read(told, &namespace, sizeof namespace)) < 0 && errno == EINTR)
+        continue;
+    wait_for_end(main_process);
+    /* Without a word the namespace was never made. */
+    if (length == sizeof namespace)
+        wait_until_empty(&namespace);
+    close(told);
+    close(main_process);
+    run_command(request->command);
+}
+
+static void close_on_exec(int fd)
+{
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        fail("descriptor %d is not open", fd);
+}
+
+int start_watcher(const struct watch_request *request)
+{
+    int ends[2];
+    int main_process = open_process(getpid());
+    if (main_process < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        fail("cannot watch this process: %s", strerror(errno));
+    pid_t child = fork();
+    if (child < 0)
+        fail("cannot start a watcher: %s", strerror(errno));
+    if (child == 0) {
+        /* Twice, so that it is no child of what this process becomes, which would not expect one. */
+        setsid();
+        pid_t grandchild = fork();
+        if (grandchild != 0)
+            _exit(grandchild < 0);
+        close(ends[1]);
+        watch(request, ends[0], main_process);
+    }
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status != 0)
+        fail("cannot start a watcher");
+    close(ends[0]);
+    close(main_process);
+    close_on_exec(request->command);
+    for (size_t i = 0; i < request->kept_count; i++)
+        close_on_exec(request->kept[i]);
+    return ends[1];
+}
+
+void watch_namespace(int watcher)
+{
+    struct stat own;
+    struct namespace_id namespace;
+    memset(&namespace, 0, sizeof namespace);
+    if (stat("/proc/self/ns/mnt", &own) < 0)
+        fail("cannot look at the mount namespace: %s", strerror(errno));
+    namespace.device = own.st_dev;
+    namespace.inode = own.st_ino;
+    if (write(watcher, &namespace, sizeof namespace) != sizeof namespace)
+        fail("the watcher has ended: %s", strerror(errno));
+    close(watcher);
+}

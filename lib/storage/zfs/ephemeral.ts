@@ -1,0 +1,169 @@
+/**
+ * Throw-away clones: what `start IMAGE` runs in, below `.ephemeral`.
+ *
+ * Whoever is to destroy one holds the lock `.locks/e-<id>`: first the process that makes it, then the
+ * watcher that waits for the container's end. A lock that nobody holds means that the watcher was
+ * killed, and the next command destroys the clone.
+ *
+ * @module
+ */
+
+import { reasonOf } from "../../errors.ts";
+import { AT, close, flock, must, O, openAt } from "../../sys/at.ts";
+import { cstring } from "../../sys/libc.ts";
+import { childOf, type SnapshotName } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import type { Zfs } from "../../zfs/zfs.ts";
+import { folders } from "./dataset_names.ts";
+import { tryLockKey } from "./key_lock.ts";
+import type { Layout } from "./layout.ts";
+import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
+import type { StoreLocation } from "./store_dataset.ts";
+
+/** A throw-away clone, mounted. Disposing of it destroys it. */
+export interface Ephemeral extends AsyncDisposable {
+  /** What {@linkcode Ephemerals.release} takes. */
+  readonly id: string;
+  /** Its root folder, absolute. */
+  readonly path: string;
+  /** The descriptor of its lock: whoever has it open last is to destroy the clone. Closes on exec. */
+  readonly lock: number;
+}
+
+/** What they are made with. */
+export interface EphemeralsOptions {
+  readonly zfs: Zfs;
+  readonly mounter: Mounter;
+  readonly layout: Layout;
+  readonly warn: (message: string) => void;
+}
+
+const lockPrefix = "e-";
+
+/** How often a clone is tried that the kernel has not quite let go of: a minute. */
+const releaseTries = 300;
+
+/** The throw-away clones of a store. */
+export class Ephemerals {
+  readonly #store: StoreLocation;
+  readonly #options: EphemeralsOptions;
+
+  constructor(store: StoreLocation, options: EphemeralsOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /**
+   * Make one and mount it.
+   *
+   * @throws {ZfsError} reason `not-found` when there is no such snapshot
+   */
+  async make(snapshot: SnapshotName): Promise<Ephemeral> {
+    const { mounter, layout } = this.#options;
+    const id = crypto.randomUUID();
+    const place = this.#place(id);
+    await using undo = new AsyncDisposableStack();
+    const lock = this.#lock(id);
+    undo.defer(() => {
+      Deno.removeSync(this.#lockPath(id));
+      close(lock);
+    });
+    await this.#clone(snapshot, place);
+    undo.defer(() => this.#destroy(place));
+    layout.ensureFolder(folders.ephemeral);
+    makeMountPoint(place);
+    await mounter.mount(place);
+    const owned = undo.move();
+    return { id, path: pathOf(place), lock, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  }
+
+  /**
+   * Destroy one whose container has ended; the caller holds its lock. The kernel may still be about
+   * to let go of it: that is waited for.
+   *
+   * @throws {EnrootError} when it cannot be destroyed; a later command tries again
+   */
+  async release(id: string): Promise<void> {
+    await this.#destroy(this.#place(id), releaseTries);
+    Deno.removeSync(this.#lockPath(id));
+  }
+
+  /** Destroy those whose watchers were killed, and whose containers have ended. */
+  async tidy(): Promise<void> {
+    for (const id of this.#locked()) {
+      using lock = tryLockKey(this.#options.layout.locks, `${lockPrefix}${id}`);
+      if (lock === undefined) continue;
+      try {
+        await this.#destroy(this.#place(id), 1);
+      } catch (error) {
+        lock.leave();
+        // A container without its watcher, still running, keeps it busy.
+        if (error instanceof ZfsError && error.reason === "busy") continue;
+        this.#options.warn(`cannot remove a clone that a killed process left: ${reasonOf(error)}`);
+      }
+    }
+  }
+
+  async #clone(snapshot: SnapshotName, { dataset }: Place): Promise<void> {
+    const { zfs, layout } = this.#options;
+    try {
+      await zfs.clone(snapshot, dataset);
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "not-found")) throw error;
+      // It may be the parent that is not there yet.
+      await layout.ensureEphemeral();
+      await zfs.clone(snapshot, dataset);
+    }
+  }
+
+  async #destroy(place: Place, tries?: number): Promise<void> {
+    const { zfs, mounter } = this.#options;
+    try {
+      await mounter.unmount(place);
+      await zfs.destroy(place.dataset, {
+        recursive: true,
+        ...(tries === undefined ? {} : { tries }),
+      });
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "not-found")) throw error;
+    }
+    removeMountPoint(place);
+  }
+
+  /** By descriptor number, which another program can be given. */
+  #lock(id: string): number {
+    this.#options.layout.ensureFolder(folders.locks);
+    const path = this.#lockPath(id);
+    const file = must(
+      openAt(AT.FDCWD, cstring(path), O.RDWR | O.CREAT | O.EXCL, 0o600),
+      "open",
+      path,
+    );
+    const LOCK_EX_NB = 6;
+    must(flock(file, LOCK_EX_NB), "flock", path);
+    return file;
+  }
+
+  #lockPath(id: string): string {
+    return `${this.#store.path}/${folders.locks}/${lockPrefix}${id}`;
+  }
+
+  #locked(): string[] {
+    try {
+      return [...Deno.readDirSync(`${this.#store.path}/${folders.locks}`)]
+        .filter(({ name }) => /^e-[0-9a-f-]{36}$/.test(name))
+        .map(({ name }) => name.slice(lockPrefix.length));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  }
+
+  #place(id: string): Place {
+    return {
+      dataset: childOf(this.#options.layout.ephemeral, id),
+      store: this.#store.path,
+      below: `${folders.ephemeral}/${id}`,
+    };
+  }
+}

@@ -22,7 +22,7 @@ interface Entry {
 /** The commands by name, in the order of the help. */
 export const commands: Readonly<Record<string, Entry>> = {
   import: {
-    summary: "Import an image as a squashfs file",
+    summary: "Import an image as a file",
     load: () => import("./import.ts"),
   },
   create: {
@@ -66,6 +66,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: () => import("./help.ts"),
   },
   "internal-enter": { load: () => import("./enter.ts") },
+  "internal-release": { load: () => import("./release.ts") },
 };
 
 /**

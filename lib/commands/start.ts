@@ -9,21 +9,25 @@ import { ensureRuntimePath } from "../config/runtime_path.ts";
 import { EnrootError, UsageError } from "../errors.ts";
 import { defaultsPath, helperPath, selfCommand } from "../process/assets.ts";
 import { callerState } from "../process/caller.ts";
+import { withTermination } from "../process/signals.ts";
 import type { Plan } from "../runtime/plan.ts";
-import { readConfigFiles, readText, start } from "../runtime/start.ts";
-import { parseContainerName } from "../storage/container_name.ts";
+import { type AtEnd, readConfigFiles, readText, start } from "../runtime/start.ts";
 import { noSuchContainer } from "../storage/container_errors.ts";
+import { parseContainerName } from "../storage/container_name.ts";
+import { type Ephemeral, makesEphemerals, type Store } from "../storage/store.ts";
 import { existsSync } from "../sys/exists.ts";
 import type { Command, Context } from "./command.ts";
+import { type ImageFile, readImageFile, useImageFile } from "./image_file.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
 
 /** Starts a container: the process becomes its command. */
 export const command: Command = {
-  usage: `start [OPTION]… NAME [COMMAND [ARG…]]
+  usage: `start [OPTION]… NAME|IMAGE [COMMAND [ARG…]]
 
-Start a container. The command runs with the PID of this process.
+Start a container, or on the zfs backend an image file, in a container that is gone
+when it ends. The command runs with the PID of this process.
 
   -e, --env KEY[=VAL]  set a variable; KEY alone takes the host's value
   -m, --mount FSTAB    mount something: the fields of a line of fstab with : between them
@@ -45,7 +49,15 @@ Start a container. The command runs with the PID of this process.
     if (operand === undefined) throw new UsageError("'start' needs a container name");
 
     const config = await configOf(context);
-    const path = await containerPath(context, config, operand);
+    const store = await openStore(context, config);
+    const image = isFile(operand) ? await readImageFile(absolute(operand)) : undefined;
+    if (image === undefined && operand.includes("/") && isFile(operand)) throw notAnImage(operand);
+    // Undone only when the start fails: after it this process is the container's.
+    await using undo = new AsyncDisposableStack();
+    const ephemeral = image === undefined
+      ? undefined
+      : undo.use(await ephemeralOf(context, config, store, image));
+    const path = ephemeral?.path ?? await containerPath(store, operand);
     const isSuperuser = Deno.uid() === 0 && config.allowSuperuser;
     const unshare = [
       ...(options.flag("net") || config.unshareNet ? ["net"] : []),
@@ -58,26 +70,62 @@ Start a container. The command runs with the PID of this process.
       userNamespace: !isSuperuser,
       helper: helperPath("enroot-nsenter"),
       secondStage: [...selfCommand(), "internal-enter"],
+      ...(ephemeral === undefined ? {} : { atEnd: releaseOf(config, ephemeral) }),
       environment: Deno.env.toObject(),
     });
   },
 };
 
-async function containerPath(
-  context: Context,
-  config: Config,
-  operand: string,
-): Promise<string> {
-  if (operand.includes("/") && existsSync(operand)) {
-    throw new EnrootError(
-      "not-a-container",
-      `${operand} is an image file: make a container of it with 'enroot create', and start that`,
-    );
-  }
+async function containerPath(store: Store, operand: string): Promise<string> {
   const name = parseContainerName(operand);
-  const container = await (await openStore(context, config)).container(name);
+  const container = await store.container(name);
   if (container === undefined) throw noSuchContainer(name);
   return container.path;
+}
+
+/** A throw-away container of an image file. */
+async function ephemeralOf(
+  context: Context,
+  config: Config,
+  store: Store,
+  image: ImageFile,
+): Promise<Ephemeral> {
+  if (!makesEphemerals(store)) {
+    throw new EnrootError(
+      "not-a-container",
+      `${image.path} is an image file, which only the zfs backend starts: make a container of it ` +
+        "with 'enroot create', and start that",
+    );
+  }
+  store.ready();
+  let ephemeral: Ephemeral | undefined;
+  await withTermination((signal) =>
+    useImageFile(context, config, store, { image, signal }, async (template) => {
+      ephemeral = await store.createEphemeral(template);
+    })
+  );
+  if (ephemeral === undefined) throw new Error("the image file was not used");
+  return ephemeral;
+}
+
+/** What the watcher does when the container has ended. */
+function releaseOf({ dataPath }: Config, { id, lock }: Ephemeral): AtEnd {
+  return {
+    argv: [...selfCommand(), "internal-release", dataPath, id],
+    hold: [lock, ...callerState().programs.values()],
+  };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function notAnImage(path: string): EnrootError {
+  return new EnrootError("not-an-image", `${path} is neither a squashfs file nor a pointer file`);
 }
 
 function planOf(

@@ -27,7 +27,9 @@ export async function openStore({ terminal }: Context, config: Config): Promise<
       return new DirStore(dataPath);
     case "zfs": {
       const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
-      return new ZfsStore(dataPath, { warn: (message) => terminal.log("warning", message) });
+      const store = new ZfsStore(dataPath, { warn: (message) => terminal.log("warning", message) });
+      await store.tidyEphemerals();
+      return store;
     }
   }
 }

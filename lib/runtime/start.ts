@@ -6,7 +6,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { must, writeAll } from "../sys/at.ts";
-import { createMemoryFile, execve } from "../sys/exec.ts";
+import { createMemoryFile, execve, keepOnExec } from "../sys/exec.ts";
 import type { Plan, TextFile } from "./plan.ts";
 
 /** What is to be started, and by what means. */
@@ -20,8 +20,18 @@ export interface StartRequest {
   readonly helper: string;
   /** The arguments that start this program's second stage; the plan's descriptor is added. */
   readonly secondStage: readonly string[];
+  /** What is run when nothing is left of the container: by a watcher, outside. */
+  readonly atEnd?: AtEnd;
   /** The environment of this process, as it is: what the launcher hid stays hidden. */
   readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What a watcher runs when a container has ended, however it has. */
+export interface AtEnd {
+  /** The program, absolute, and its arguments. */
+  readonly argv: readonly string[];
+  /** Descriptors that stay open until then, and are not the container's: locks. */
+  readonly hold: readonly number[];
 }
 
 /**
@@ -35,12 +45,21 @@ export function start(request: StartRequest): never {
   const bytes = new TextEncoder().encode(JSON.stringify(plan));
   must(writeAll(descriptor, bytes), "write", "the plan of the start");
   const argv = [
-    ...[helper, "--mount", ...unshare.map((kind) => `--${kind}`)],
+    ...[helper, ...watchOptions(request.atEnd), "--mount", ...unshare.map((kind) => `--${kind}`)],
     ...(request.userNamespace ? ["--user"] : []),
     ...(plan.remapRoot ? ["--remap-root"] : []),
     ...["--", ...secondStage, String(descriptor)],
   ];
   execve(helper, argv, environment);
+}
+
+function watchOptions(atEnd: AtEnd | undefined): string[] {
+  if (atEnd === undefined) return [];
+  const file = createMemoryFile("enroot-at-end");
+  const words = atEnd.argv.map((word) => `${word}\0`).join("");
+  must(writeAll(file, new TextEncoder().encode(words)), "write", "the command of the watcher");
+  for (const descriptor of atEnd.hold) keepOnExec(descriptor);
+  return ["--at-end", String(file), ...atEnd.hold.flatMap((each) => ["--hold", String(each)])];
 }
 
 /**

@@ -103,9 +103,6 @@ export interface Store {
   /** The container of this name, its root folder in place; `undefined` when there is none. */
   container(name: ContainerName): Promise<Container | undefined>;
 
-  /** Remove what killed processes left that costs room; next to nothing to do when there is none. */
-  tidy(): Promise<void>;
-
   /** Whether there is a container of this name; nothing is done to it. */
   hasContainer(name: ContainerName): Promise<boolean>;
 
@@ -118,4 +115,43 @@ export interface Store {
    * @throws {EnrootError} code `not-found` when there is none of that name
    */
   removeContainer(name: ContainerName): Promise<void>;
+}
+
+/** A throw-away container, in place. Disposing of it destroys it. */
+export interface Ephemeral extends AsyncDisposable {
+  /** What {@linkcode EphemeralStore.releaseEphemeral} takes. */
+  readonly id: string;
+  /** Its root folder, absolute. */
+  readonly path: string;
+  /** The descriptor of its lock: whoever has it open last is to destroy it. Closes on exec. */
+  readonly lock: number;
+}
+
+/** A store that also makes throw-away containers, for `start IMAGE`. */
+export interface EphemeralStore extends Store {
+  /**
+   * Make a throw-away container of a template.
+   *
+   * @throws {EnrootError} code `no-template` when there is none of that id
+   */
+  createEphemeral(template: TemplateReference): Promise<Ephemeral>;
+
+  /**
+   * Destroy one whose last process has ended; the caller has its lock. The kernel may still be about
+   * to let go of it: that is waited for.
+   *
+   * @throws {EnrootError} when it cannot be destroyed; `tidyEphemerals` tries again
+   */
+  releaseEphemeral(id: string): Promise<void>;
+
+  /**
+   * Destroy those that nobody is to destroy any more, because the watcher was killed. Costs next to
+   * nothing when there are none; what goes wrong is a warning.
+   */
+  tidyEphemerals(): Promise<void>;
+}
+
+/** Whether a store makes throw-away containers. */
+export function makesEphemerals(store: Store): store is EphemeralStore {
+  return "createEphemeral" in store;
 }

@@ -92,11 +92,6 @@ export class DirStore implements Store {
     });
   }
 
-  /** Staging folders are tidied when one is made. */
-  tidy(): Promise<void> {
-    return Promise.resolve();
-  }
-
   hasContainer(name: ContainerName): Promise<boolean> {
     return attempt(() => isFolder(`${this.#path}/${name}`));
   }

@@ -11,6 +11,7 @@
 import { reasonOf } from "../../errors.ts";
 import { AT, close, flock, must, O, openAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
+import type { Ephemeral } from "../store.ts";
 import { childOf, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
@@ -19,16 +20,6 @@ import { tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
-
-/** A throw-away clone, mounted. Disposing of it destroys it. */
-export interface Ephemeral extends AsyncDisposable {
-  /** What {@linkcode Ephemerals.release} takes. */
-  readonly id: string;
-  /** Its root folder, absolute. */
-  readonly path: string;
-  /** The descriptor of its lock: whoever has it open last is to destroy the clone. Closes on exec. */
-  readonly lock: number;
-}
 
 /** What they are made with. */
 export interface EphemeralsOptions {
@@ -77,12 +68,7 @@ export class Ephemerals {
     return { id, path: pathOf(place), lock, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   }
 
-  /**
-   * Destroy one whose container has ended; the caller holds its lock. The kernel may still be about
-   * to let go of it: that is waited for.
-   *
-   * @throws {EnrootError} when it cannot be destroyed; a later command tries again
-   */
+  /** Destroy one; see `EphemeralStore`. */
   async release(id: string): Promise<void> {
     await this.#destroy(this.#place(id), releaseTries);
     Deno.removeSync(this.#lockPath(id));

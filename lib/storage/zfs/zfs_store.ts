@@ -17,14 +17,15 @@ import type { ContainerName } from "../container_name.ts";
 import type {
   Capabilities,
   Container,
-  Store,
+  Ephemeral,
+  EphemeralStore,
   Template,
   TemplateReference,
   TemplateRequest,
 } from "../store.ts";
 import { containerDataset, decodeName } from "./dataset_names.ts";
 import { explain } from "./delegation.ts";
-import { type Ephemeral, Ephemerals } from "./ephemeral.ts";
+import { Ephemerals } from "./ephemeral.ts";
 import { Layout } from "./layout.ts";
 import {
   isMounted,
@@ -47,7 +48,7 @@ export interface ZfsStoreOptions {
 }
 
 /** Containers as clones of templates. */
-export class ZfsStore implements Store {
+export class ZfsStore implements EphemeralStore {
   readonly capabilities: Capabilities = { keepsTemplates: true };
   readonly #location: StoreLocation;
   readonly #zfs: Zfs;
@@ -103,11 +104,6 @@ export class ZfsStore implements Store {
     });
   }
 
-  /**
-   * Make a throw-away clone of a template, to be destroyed by whoever holds its lock last.
-   *
-   * @throws {EnrootError} code `no-template` when there is none of that id
-   */
   createEphemeral({ id }: TemplateReference): Promise<Ephemeral> {
     return this.#explained(async () => {
       if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
@@ -122,13 +118,11 @@ export class ZfsStore implements Store {
     });
   }
 
-  /** Destroy a throw-away clone; see {@linkcode Ephemerals.release}. */
   releaseEphemeral(id: string): Promise<void> {
     return this.#explained(() => this.#ephemerals.release(id));
   }
 
-  /** Destroy the throw-away clones whose watchers were killed. Costs nothing when there are none. */
-  tidy(): Promise<void> {
+  tidyEphemerals(): Promise<void> {
     return this.#ephemerals.tidy();
   }
 

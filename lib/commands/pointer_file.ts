@@ -1,5 +1,5 @@
 /**
- * A container of the image that a pointer file names.
+ * The image that a pointer file names.
  *
  * @module
  */
@@ -8,42 +8,37 @@ import type { Config } from "../config/config.ts";
 import { EnrootError } from "../errors.ts";
 import { RegistryError } from "../source/registry/error.ts";
 import { formatUri, type ImageUri, parseFullUri } from "../source/uri.ts";
-import type { ContainerName } from "../storage/container_name.ts";
 import type { Pointer } from "../storage/pointer.ts";
 import type { Store, TemplateReference } from "../storage/store.ts";
 import type { Context } from "./command.ts";
 import { importImage, obtainTemplate, templateId } from "./import_image.ts";
 
-/** What is made, and of what. */
+/** A pointer that is to be used. */
 export interface PointerRequest {
   readonly pointer: Pointer;
-  readonly name: ContainerName;
-  readonly replace: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * Make a container of a pointer's image: a clone of its template, and where that is gone, of a new
- * one, imported from where the image came from.
+ * Use the template of a pointer's image, and where that is gone, a new one, imported from where the
+ * image came from.
  *
+ * @param use is called with the id alone first, so that nothing is asked of the store before
  * @throws {EnrootError} code `image-changed` when only another image is there now
  */
-export async function createFromPointer(
+export async function usePointer(
   context: Context,
   config: Config,
   store: Store,
   request: PointerRequest,
+  use: (template: TemplateReference) => Promise<void>,
 ): Promise<void> {
-  const { pointer, name, replace } = request;
-  const clone = async (template: TemplateReference): Promise<void> => {
-    await store.createContainer(name, template, { replace });
-  };
   try {
-    await clone({ id: templateId(config, pointer.imageId) });
+    await use({ id: templateId(config, request.pointer.imageId) });
   } catch (error) {
     if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
     context.terminal.log("info", "The image is not in the store any more: importing it again");
-    await reimport(context, config, store, request, clone);
+    await reimport(context, config, store, request, use);
   }
 }
 

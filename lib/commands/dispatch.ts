@@ -65,6 +65,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Show this help, or that of a command",
     load: () => import("./help.ts"),
   },
+  "install-helper": {
+    summary: "Install what plain users need on ZFS (root)",
+    load: () => import("./install_helper.ts"),
+  },
   "internal-enter": { load: () => import("./enter.ts") },
   "internal-release": { load: () => import("./release.ts") },
 };

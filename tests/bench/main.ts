@@ -13,6 +13,7 @@ import { buildPackages, ensurePackages } from "../support/packages.ts";
 import { importing, load } from "./images.ts";
 import type { Benchmark, BenchResult } from "./measure.ts";
 import { startup } from "./startup.ts";
+import { table } from "./table.ts";
 
 const benchmarks: readonly Benchmark[] = [startup, load, importing];
 
@@ -42,23 +43,3 @@ for (const benchmark of benchmarks) {
 
 console.log(options["json"] === true ? JSON.stringify(results, null, 2) : table(results));
 Deno.exit(results.every(({ ok }) => ok) ? 0 : 1);
-
-function table(results: readonly BenchResult[]): string {
-  const rows = [
-    ["what", "median", "compared with", "median", "ratio", "at most", ""],
-    ...results.map(({ name, medianMs, baseline, baselineMs, ratio, bound, ok }) => [
-      ...[name, ms(medianMs), baseline, ms(baselineMs), ratio.toFixed(2), bound.toFixed(2)],
-      ok ? "ok" : "TOO SLOW",
-    ]),
-  ];
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? "").length))
-  );
-  return rows.map((row) =>
-    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()
-  ).join("\n");
-}
-
-function ms(time: number): string {
-  return `${time.toFixed(time < 100 ? 1 : 0)} ms`;
-}

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { createGunzip, createZstdDecompress } from "node:zlib";
-import { pipeline } from "node:stream/promises";
-import { EnrootError, reasonOf } from "../errors.ts";
 import type { LayerCompression } from "../oci/media_type.ts";
-
-/** How large the pieces are that inflated bytes come in. */
-const pieceSize = 256 * 1024;
+import { ByteQueue } from "./byte_queue.ts";
+import { CompressionError } from "./compression_error.ts";
+import { inflateGzip, isGzipMagic } from "./gzip.ts";
+import { inflateZstd } from "./zstd.ts";
+import { isFrameMagic } from "./zstd_frame.ts";
 
 /**
  * How stored bytes are compressed, by their first bytes.
@@ -18,23 +17,17 @@ const pieceSize = 256 * 1024;
  * @param start at least the first four bytes, fewer only when there are no more
  */
 export function sniffCompression(start: Uint8Array): LayerCompression {
-  const [a, b, c, d] = start;
-  if (a === 0x1f && b === 0x8b) return "gzip";
-  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return "zstd";
-  // A zstd stream may begin with a skippable frame.
-  if (a !== undefined && (a & 0xf0) === 0x50 && b === 0x2a && c === 0x4d && d === 0x18) {
-    return "zstd";
-  }
-  return "none";
+  if (isGzipMagic(start)) return "gzip";
+  return isFrameMagic(start) ? "zstd" : "none";
 }
 
 /**
- * Inflate a stream.
+ * Inflate a stream, to its end. Memory is bounded, however much comes out.
  *
- * @param source the stored bytes
+ * @param source the stored bytes; its pieces are the reader's to keep
  * @param take given the inflated bytes in order, valid only during the call; what it throws ends all
  * @param what the thing that is read, for messages
- * @throws {EnrootError} code `bad-compression` when the bytes are not what they are said to be
+ * @throws {CompressionError} when the bytes are not what they are said to be, damaged, or cut short
  */
 export async function inflate(
   source: AsyncIterable<Uint8Array<ArrayBuffer>>,
@@ -42,55 +35,23 @@ export async function inflate(
   take: (bytes: Uint8Array<ArrayBuffer>) => void,
   what: string,
 ): Promise<void> {
-  let isFirst = true;
-  async function* checked(): AsyncIterable<Uint8Array<ArrayBuffer>> {
-    for await (const bytes of source) {
-      if (isFirst) {
-        isFirst = false;
-        const actual = sniffCompression(bytes);
-        if (actual !== compression) {
-          throw new EnrootError(
-            "bad-compression",
-            `${what} is said to be ${nameOf(compression)}, but its bytes are ${nameOf(actual)}`,
-          );
-        }
-      }
-      yield bytes;
-    }
+  await using input = new ByteQueue(source);
+  const start = await input.peek(4);
+  const actual = sniffCompression(start);
+  if (actual !== compression) {
+    const bytes = start.length === 0 ? "there are no bytes" : `its bytes are ${nameOf(actual)}`;
+    throw new CompressionError(`${what} is said to be ${nameOf(compression)}, but ${bytes}`);
   }
-  if (compression === "none") {
-    for await (const bytes of checked()) take(bytes);
-    return;
-  }
-  const inflater = compression === "gzip"
-    ? createGunzip({ chunkSize: pieceSize })
-    : createZstdDecompress({ chunkSize: pieceSize });
-  let failure: unknown;
   try {
-    await pipeline(
-      checked(),
-      inflater,
-      async (inflated: AsyncIterable<Uint8Array<ArrayBuffer>>) => {
-        for await (const bytes of inflated) {
-          try {
-            take(bytes);
-          } catch (error) {
-            failure = error;
-            throw error;
-          }
-        }
-      },
-    );
+    if (compression === "gzip") return await inflateGzip(input, take);
+    if (compression === "zstd") return await inflateZstd(input, take);
   } catch (error) {
-    // The pipeline may report the end it made of the other stages in the place of the cause.
-    const cause = failure ?? error;
-    if (cause instanceof EnrootError) throw cause;
-    if (failure !== undefined) throw failure;
-    throw new EnrootError(
-      "bad-compression",
-      `${what} cannot be inflated: ${reasonOf(error)}: it is truncated or damaged`,
-      { cause: error },
-    );
+    if (!(error instanceof CompressionError)) throw error;
+    throw new CompressionError(`${what} cannot be inflated: ${error.message}`, { cause: error });
+  }
+  for (let bytes = start; bytes.length > 0; bytes = await input.peek()) {
+    take(bytes);
+    input.drop(bytes.length);
   }
 }
 

@@ -15,7 +15,9 @@ const chunk = 8192;
 export function byteString(bytes: Uint8Array): ByteString {
   let text = "";
   for (let at = 0; at < bytes.length; at += chunk) {
-    text += String.fromCharCode(...bytes.subarray(at, at + chunk));
+    // Called for every field of every header: spreading the bytes takes several times as long.
+    const part = bytes.subarray(at, at + chunk) as unknown as number[];
+    text += String.fromCharCode.apply(null, part);
   }
   return text as ByteString;
 }

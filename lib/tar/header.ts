@@ -49,7 +49,7 @@ export function decodeHeader(block: Uint8Array): Header {
   const name = text(block, 0, 100);
   const isGnu = text(block, 257, 8) === "ustar  ";
   const isUstar = !isGnu && text(block, 257, 5) === "ustar";
-  const prefix = isUstar ? text(block, 345, 155) : "";
+  const prefix = isUstar || isGnu && hasStrayPrefix(block) ? text(block, 345, 155) : "";
   const what = (field: string): string => `${field} of '${name}'`;
   const typeflag = String.fromCharCode(block[156] ?? 0);
   return {
@@ -99,6 +99,18 @@ export function decodeExtents(
   return extents;
 }
 
+/**
+ * Whether a header of GNU has the first part of a name as ustar has it, where its two other times
+ * belong: Go wrote such before 1.8, and everything in Go has read it since.
+ */
+function hasStrayPrefix(block: Uint8Array): boolean {
+  const isTime = (at: number): boolean => {
+    const first = block[at] ?? 0;
+    return first === 0 || (first & 0x80) !== 0 || octal(block.subarray(at, at + 12)) !== undefined;
+  };
+  return !(isTime(345) && isTime(357)) && /^[ -~]+$/.test(text(block, 345, 155));
+}
+
 function verifyChecksum(block: Uint8Array): void {
   // The field itself counts as spaces; some old programs added up signed bytes.
   let unsigned = 0;
@@ -129,20 +141,32 @@ function number(
   mayBeNegative = false,
 ): number {
   const first = block[at] ?? 0;
-  const value = (first & 0x80) === 0
-    ? octal(text(block, at, length), what)
-    : base256(block.subarray(at, at + length));
+  const field = block.subarray(at, at + length);
+  const value = (first & 0x80) === 0 ? octal(field) : base256(field);
+  if (value === undefined) throw new TarError(`the ${what} is no number`);
   if (!Number.isSafeInteger(value) || value < 0 && !mayBeNegative) {
     throw new TarError(`the ${what} is out of range`);
   }
   return value;
 }
 
-function octal(field: string, what: string): number {
-  const digits = field.trim();
-  if (digits === "") return 0;
-  if (!/^[0-7]+$/.test(digits)) throw new TarError(`the ${what} is no number`);
-  return parseInt(digits, 8);
+/**
+ * Octal digits. Some old programs put a NUL before them; all end them with a space, a NUL, or the
+ * field.
+ *
+ * @returns absent when it is no number
+ */
+function octal(field: Uint8Array): number | undefined {
+  let at = 0;
+  while (field[at] === 0x20 || field[at] === 0) at++;
+  let value = 0;
+  for (; at < field.length; at++) {
+    const digit = (field[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  while (field[at] === 0x20) at++;
+  return at === field.length || field[at] === 0 ? value : undefined;
 }
 
 /** Big-endian two's complement; the highest bit only marks the format, the next one is the sign. */

@@ -29,14 +29,17 @@ export function decodePax(bytes: Uint8Array<ArrayBuffer>): PaxRecords {
     const length = space < 0 ? NaN : decimal(byteString(bytes.subarray(at, space)));
     const end = at + length;
     const equals = bytes.indexOf(0x3d, space);
-    if (
-      !(length > 0) || end > bytes.length || equals < 0 || equals >= end || bytes[end - 1] !== 0x0a
-    ) {
-      throw new TarError("a pax header is malformed");
-    }
+    // A keyword has one character at least, and the value ends in a line end of its own.
+    const isRecord = length > 0 && end <= bytes.length && equals > space + 1 && equals < end - 1 &&
+      bytes[end - 1] === 0x0a;
+    if (!isRecord) throw new TarError("a pax header is malformed");
     const keyword = byteString(bytes.subarray(space + 1, equals));
     const value = bytes.slice(equals + 1, end - 1);
     if (keyword === "GNU.sparse.offset" || keyword === "GNU.sparse.numbytes") {
+      const isExpected = (keyword === "GNU.sparse.offset") === (map.length % 2 === 0);
+      if (!isExpected || value.includes(0x2c)) {
+        throw new TarError("a pax header has a malformed sparse map");
+      }
       map.push(byteString(value));
     } else records.set(keyword, value);
     at = end;

@@ -7,11 +7,18 @@
  * @module
  */
 
-import { type ByteString, byteString, display } from "./byte_string.ts";
+import { type ByteString, display } from "./byte_string.ts";
 import { type EntryType, type Extent, type TarEntry, TarError } from "./entry.ts";
 import { blockSize, decodeExtents, decodeHeader, type Header, isZeroBlock } from "./header.ts";
-import { decodePax, paxName, paxNumber, type PaxRecords, paxTime, paxXattrs } from "./pax.ts";
-import { checkExtents, decodeSparseMap, SparseMapCollector } from "./sparse.ts";
+import { paxName, paxNumber, type PaxRecords, paxTime, paxXattrs } from "./pax.ts";
+import { isPrologue, maxExtension, Prologue, type PrologueType } from "./prologue.ts";
+import {
+  addExtents,
+  checkExtents,
+  type PaxSparse,
+  paxSparse,
+  SparseMapCollector,
+} from "./sparse.ts";
 
 /** Takes what the reader finds, in the order of the archive. What it throws ends the reading. */
 export interface TarHandler {
@@ -23,14 +30,11 @@ export interface TarHandler {
   end(): void;
 }
 
-/** The most bytes of one pax header or long name. */
-const maxExtension = 1 << 20;
+/** The largest uid and gid that the kernel has room for. */
+const maxId = 2 ** 32 - 1;
 
 /** The most bytes of a path: PATH_MAX without the NUL. */
 const maxPath = 4095;
-
-/** The most extents of one sparse file. */
-const maxExtents = 1 << 20;
 
 type State = "header" | "extension" | "sparse-blocks" | "sparse-map" | "content" | "skip" | "ended";
 
@@ -58,22 +62,20 @@ export class TarReader {
   #filled = 0;
   #zeroBlocks = 0;
 
-  // The extended header that is being collected, and what its predecessors said of the next entry.
+  readonly #prologue = new Prologue();
   #extension = new Uint8Array(0);
-  #extensionType = "";
-  #global = new Map<string, Uint8Array<ArrayBuffer>>();
-  #local: PaxRecords = new Map();
-  #longName: ByteString | undefined;
-  #longLink: ByteString | undefined;
+  #extensionType: PrologueType = "x";
 
   // The content that is being read.
   #header: Header | undefined;
+  #records: PaxRecords = new Map();
   #name = "";
   #extents: Extent[] = [];
   #extent = 0;
   #within = 0;
   #realSize = 0;
-  #sparseMap = new SparseMapCollector(maxExtents);
+  #isSparse = false;
+  #sparseMap = new SparseMapCollector();
   /** Bytes of the entry's data still to come, and of the padding behind them. */
   #data = 0;
   #padding = 0;
@@ -113,16 +115,15 @@ export class TarReader {
   /** The archive's bytes are at their end. @throws {TarError} when it is not */
   end(): void {
     if (this.#state === "ended") return;
-    if (this.#state === "header" && this.#filled === 0 && !this.#isInPrologue()) return;
+    // The last thing in it may be without the padding to a whole block.
+    const isBetween = this.#state === "header" && this.#filled === 0 ||
+      this.#state === "skip" && this.#data === 0;
+    if (isBetween && !this.#prologue.isPending) return;
     throw new TarError(
       this.#name === "" || this.#state === "header"
         ? "the archive ends in the middle of a header"
         : `the archive ends in the middle of '${this.#name}'`,
     );
-  }
-
-  #isInPrologue(): boolean {
-    return this.#local.size > 0 || this.#longName !== undefined || this.#longLink !== undefined;
   }
 
   /** Use the beginning of the bytes. @returns how many */
@@ -166,21 +167,22 @@ export class TarReader {
 
   #useHeader(block: Uint8Array<ArrayBuffer>): void {
     if (isZeroBlock(block)) {
-      if (this.#isInPrologue()) throw new TarError("the archive ends after an extended header");
+      if (this.#prologue.isPending) throw new TarError("the archive ends after an extended header");
       if (++this.#zeroBlocks === 2) this.#state = "ended";
       return;
     }
     if (this.#zeroBlocks > 0) throw new TarError("a block of zeroes stands between entries");
     const header = decodeHeader(block);
-    if ("xXgLK".includes(header.typeflag)) this.#beginExtension(header);
+    const { typeflag, size } = header;
+    if (isPrologue(typeflag)) this.#beginExtension(typeflag, size);
     else this.#beginEntry(header);
   }
 
-  #beginExtension({ typeflag, size }: Header): void {
+  #beginExtension(type: PrologueType, size: number): void {
     if (size > maxExtension) {
       throw new TarError(`an extended header of ${size} bytes is larger than the limit of 1 MiB`);
     }
-    this.#extensionType = typeflag;
+    this.#extensionType = type;
     this.#extension = new Uint8Array(size);
     this.#filled = 0;
     this.#padding = paddingOf(size);
@@ -200,92 +202,75 @@ export class TarReader {
     const data = this.#extension;
     this.#extension = new Uint8Array(0);
     this.#filled = 0;
-    switch (this.#extensionType) {
-      case "g":
-        for (const [keyword, value] of decodePax(data)) this.#global.set(keyword, value);
-        break;
-      case "L":
-        this.#longName = untilNul(data);
-        break;
-      case "K":
-        this.#longLink = untilNul(data);
-        break;
-      default:
-        this.#local = decodePax(data);
-    }
+    this.#prologue.add(this.#extensionType, data);
     this.#data = 0;
     this.#state = this.#padding > 0 ? "skip" : "header";
   }
 
   #beginEntry(header: Header): void {
+    const { local, records, longName, longLink } = this.#prologue.take();
     if (header.typeflag === "V") return this.#skipData(header.size);
-    const records = this.#local.size === 0 && this.#global.size === 0
-      ? this.#local
-      : new Map([...this.#global, ...this.#local]);
-    const path = paxName(records, "GNU.sparse.name") ?? paxName(records, "path") ??
-      this.#longName ?? header.name;
+    // GNU's names win over those of pax: so it is with everything in Go, whose images these are.
+    const plainPath = longName ?? paxName(records, "path") ?? header.name;
+    const sparse = local.size === 0 ? undefined : paxSparse(local, display(plainPath));
+    const path = sparse?.name ?? plainPath;
     this.#name = display(path);
+    if (path === "") throw new TarError("an entry has no name");
     const type = types[header.typeflag];
     if (type === undefined) {
       throw new TarError(
         `'${this.#name}' is of a type that is not supported (${JSON.stringify(header.typeflag)})`,
       );
     }
-    const stored = paxNumber(records, "size") ?? header.size;
-    const isFile = type === "file" && !path.endsWith("/");
+    // Archives older than the type of directories tell them by a slash.
+    const isFile = type === "file" && !(header.typeflag === "\0" && path.endsWith("/"));
+    if (sparse !== undefined && !isFile) {
+      throw new TarError(`'${this.#name}' is sparse, but no file`);
+    }
     // As POSIX has it, only files are followed by data; GNU's directories may be, too.
-    const size = isFile || header.typeflag === "D" || header.typeflag === "0" ? stored : 0;
+    const size = isFile || header.typeflag === "D" ? paxNumber(records, "size") ?? header.size : 0;
+    this.#records = records;
     this.#header = {
       ...header,
       name: checkedPath(path, this.#name),
       linkname: checkedPath(
-        paxName(records, "linkpath") ?? this.#longLink ?? header.linkname,
+        longLink ?? paxName(records, "linkpath") ?? header.linkname,
         this.#name,
       ),
-      uid: paxNumber(records, "uid") ?? header.uid,
-      gid: paxNumber(records, "gid") ?? header.gid,
+      uid: checkedId(paxNumber(records, "uid") ?? header.uid, this.#name),
+      gid: checkedId(paxNumber(records, "gid") ?? header.gid, this.#name),
       size,
     };
-    if (path === "") throw new TarError("an entry has no name");
-    this.#local = records;
-    this.#longName = this.#longLink = undefined;
     this.#data = size;
     this.#padding = paddingOf(size);
-    if (isFile) this.#beginFile(header, records, size);
+    if (isFile) this.#beginFile(header, sparse);
     else this.#emit(type === "file" ? "directory" : type);
   }
 
-  #beginFile(header: Header, records: PaxRecords, size: number): void {
-    this.#extents = [{ offset: 0, size }];
-    this.#realSize = size;
-    if (header.sparse !== undefined) {
-      this.#extents = [...header.sparse.extents];
-      this.#realSize = header.sparse.realSize;
-      if (header.sparse.extended) {
+  #beginFile({ typeflag, sparse: old }: Header, pax: PaxSparse | undefined): void {
+    this.#isSparse = typeflag === "S" || pax !== undefined;
+    this.#extents = [{ offset: 0, size: this.#data }];
+    this.#realSize = pax?.realSize ?? old?.realSize ?? this.#data;
+    if (typeflag === "S") {
+      if (old === undefined || pax !== undefined) {
+        throw new TarError(`'${this.#name}' is sparse in a format that is not known`);
+      }
+      this.#extents = [...old.extents];
+      if (old.extended) {
         this.#state = "sparse-blocks";
         return;
       }
-    } else if (records.has("GNU.sparse.major")) {
-      this.#realSize = paxNumber(records, "GNU.sparse.realsize") ?? size;
-      if (paxNumber(records, "GNU.sparse.major") !== 1) {
-        throw new TarError(`'${this.#name}' is sparse in a format that is not known`);
-      }
-      this.#sparseMap = new SparseMapCollector(maxExtents);
+    } else if (pax?.extents !== undefined) this.#extents = [...pax.extents];
+    else if (pax !== undefined) {
+      this.#sparseMap = new SparseMapCollector();
       this.#state = "sparse-map";
       return;
-    } else if (records.has("GNU.sparse.map")) {
-      this.#realSize = paxNumber(records, "GNU.sparse.size") ??
-        paxNumber(records, "GNU.sparse.realsize") ?? size;
-      this.#extents = decodeSparseMap(records.get("GNU.sparse.map"), this.#name);
     }
     this.#emit("file");
   }
 
   #useSparseBlock(block: Uint8Array<ArrayBuffer>): void {
-    this.#extents.push(...decodeExtents(block, 0, 21, this.#name));
-    if (this.#extents.length > maxExtents) {
-      throw new TarError(`'${this.#name}' has too many holes`);
-    }
+    addExtents(this.#extents, decodeExtents(block, 0, 21, this.#name), this.#name);
     if (block[504] !== 1) this.#emit("file");
   }
 
@@ -303,10 +288,9 @@ export class TarReader {
     const header = this.#header;
     if (header === undefined) throw new Error("an entry without a header");
     const isFile = type === "file";
-    const isSparse = isFile && (this.#extents.length !== 1 || this.#realSize !== this.#data);
+    const isSparse = isFile && this.#isSparse;
     if (isSparse) checkExtents(this.#extents, this.#realSize, this.#data, this.#name);
-    const records = this.#local;
-    this.#local = new Map();
+    const records = this.#records;
     this.#handler.entry({
       type,
       path: header.name,
@@ -365,12 +349,12 @@ function paddingOf(size: number): number {
   return (blockSize - size % blockSize) % blockSize;
 }
 
-function untilNul(bytes: Uint8Array): ByteString {
-  const end = bytes.indexOf(0);
-  return byteString(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
 function checkedPath(path: ByteString, name: string): ByteString {
   if (path.length <= maxPath) return path;
   throw new TarError(`a path of ${path.length} bytes is too long: '${name.slice(0, 60)}…'`);
+}
+
+function checkedId(id: number, name: string): number {
+  if (id <= maxId) return id;
+  throw new TarError(`the owner of '${name}' is out of range: ${id}`);
 }

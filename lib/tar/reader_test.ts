@@ -162,6 +162,26 @@ Deno.test("one block of zeroes, or none, ends an archive at the end of its bytes
   assertEquals(read(new Uint8Array(0)).length, 0);
 });
 
+Deno.test("the padding of the last entry may be missing, its content may not", () => {
+  const member = rawMember({ name: "x", content: "abc" });
+  for (const length of [515, 600, 1023]) {
+    assertEquals(read(member.slice(0, length)).map(({ content }) => content), ["abc"]);
+  }
+  assertThrows(() => read(member.slice(0, 514)), TarError, "in the middle of 'x'");
+});
+
+Deno.test("a record of the file itself is asked where it has holes, a global one is not", () => {
+  const map = { "GNU.sparse.map": "1,1", "GNU.sparse.size": "3" };
+  const found = read(rawArchive(
+    rawPax(map, "g"),
+    rawMember({ name: "x", content: "a" }),
+    rawPax(map),
+    rawMember({ name: "y", content: "b" }),
+    rawMember({ name: "z", content: "c" }),
+  ));
+  assertEquals(found.map(({ content }) => content), ["a", ".b.", "c"]);
+});
+
 Deno.test("what follows the end of an archive is not read", () => {
   const junk = new Uint8Array(2048).fill(7);
   assertEquals(read(new Uint8Array([...rawArchive(rawMember({ name: "x" })), ...junk])).length, 1);
@@ -239,6 +259,43 @@ const hostile: [what: string, archive: Uint8Array<ArrayBuffer>, text: string][] 
       rawMember({ name: "x", content: "abcd" }),
     ),
     "does not fit",
+  ],
+  [
+    "one extent as large as the content, beyond the file",
+    rawArchive(
+      rawPax({ "GNU.sparse.map": "5,4", "GNU.sparse.size": "4" }),
+      rawMember({ name: "x", content: "abcd" }),
+    ),
+    "makes no sense",
+  ],
+  [
+    "one extent smaller than the content",
+    rawArchive(
+      rawPax({ "GNU.sparse.map": "0,2", "GNU.sparse.size": "4" }),
+      rawMember({ name: "x", content: "abcd" }),
+    ),
+    "does not fit",
+  ],
+  ["a sparse file of GNU in ustar", rawArchive(rawMember({ name: "x", type: "S" })), "not known"],
+  [
+    "a sparse map of one endless number",
+    rawArchive(
+      rawPax({ "GNU.sparse.major": "1", "GNU.sparse.minor": "0" }),
+      rawMember({ name: "x", content: "1".repeat(4096) }),
+    ),
+    "malformed",
+  ],
+  ["a pax record without a keyword", rawArchive(rawPax({ "": "v" }), x), "malformed"],
+  ["an owner beyond 32 bits", rawArchive(rawPax({ uid: "4294967296" }), x), "owner"],
+  [
+    "300 global records",
+    rawArchive(...Array.from({ length: 300 }, (_, at) => rawPax({ [`k${at}`]: "v" }, "g")), x),
+    "global headers",
+  ],
+  [
+    "global records of more than 1 MiB",
+    rawArchive(rawPax({ a: "v".repeat(600_000) }, "g"), rawPax({ b: "v".repeat(600_000) }, "g"), x),
+    "global headers",
   ],
   [
     "a sparse map that does not end",

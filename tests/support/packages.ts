@@ -27,11 +27,15 @@ const packages = {
   "pigz": "pigz",
   "zstd": "zstd",
   "libarchive-tools": "bsdtar",
+  "python3": "/usr/bin/python3",
   "attr": "setfattr",
   "openssl": "openssl",
   "tmux": "tmux",
   "strace": "strace",
   "procps": "ps",
+  "libcap2-bin": "setcap",
+  "qemu-system-x86": "qemu-system-x86_64",
+  "libelf1": "/usr/lib/x86_64-linux-gnu/libelf.so.1",
 } as const satisfies Record<string, string>;
 
 /** A package of the table. */
@@ -46,6 +50,12 @@ export const buildPackages: readonly Package[] = [
 export const quickstartPackages: readonly Package[] = [
   ...buildPackages,
   ...["docker-registry", "skopeo", "attr"] as const,
+];
+
+/** What building and booting the virtual machine with OpenZFS needs. */
+export const vmPackages: readonly Package[] = [
+  ...["gcc", "make", "libc6-dev", "libelf1", "openssl", "busybox-static"] as const,
+  ...["qemu-system-x86", "procps"] as const,
 ];
 
 /** What the tests need: all of them. */

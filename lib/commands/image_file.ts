@@ -12,7 +12,9 @@ import { type Pointer, readPointer } from "../storage/pointer.ts";
 import { isSquashfs, unpackSquashfs } from "../storage/squashfs.ts";
 import type { Store, TemplateReference } from "../storage/store.ts";
 import type { Context } from "./command.ts";
+import { templateIdOf } from "./import_image.ts";
 import { usePointer } from "./pointer_file.ts";
+import { ownershipOf, warnings } from "./reported_build.ts";
 
 /** An image file that was looked at. */
 export interface ImageFile {
@@ -70,27 +72,27 @@ async function useSquashfs(
   use: (template: TemplateReference) => Promise<void>,
 ): Promise<void> {
   // Where nothing is shared there is no need to know the file by its content.
-  const id = store.capabilities.keepsTemplates
+  const content = store.capabilities.keepsTemplates
     ? await digestOfFile(path, {
       memory: `${config.cachePath}/digests`,
       signal,
       onProgress: (done, total) => terminal.progress("Reading", done, total),
     })
     : "";
+  const keepsOwners = ownershipOf(config) === "numeric";
   await using template = await store.obtainTemplate({
-    id,
+    id: templateIdOf(config, content),
     provenance: {},
     signal,
-    build(root) {
+    async build(root) {
       terminal.log("info", `Extracting ${path}`);
-      return unpackSquashfs(path, root, {
+      const summary = await unpackSquashfs(path, root, {
         processors: config.maxProcessors,
-        asRoot: Deno.uid() === 0
-          ? []
-          : [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"],
+        asRoot: keepsOwners ? [] : [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"],
         signal,
         onProgress: (done, total) => terminal.progress("Extracting", done, total),
       });
+      for (const warning of warnings(summary)) terminal.log("warning", warning);
     },
     onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which extracts this image`),
   });

@@ -116,7 +116,7 @@ async function importSquashfs(
   await importImage(context, config, {
     ...request,
     async into(image, build) {
-      await build(staging.path, { provenance: image.uri });
+      await build.whole(staging.path, image.uri);
       terminal.log("info", `Writing ${file.destination}`);
       await makeSquashfs(staging.path, file.path, {
         extra: config.squashOptions,

@@ -5,16 +5,15 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { type BuildOptions, buildRootfs } from "../import/build_rootfs.ts";
+import { chainIds } from "../oci/chain_id.ts";
 import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
-import { WorkerPool } from "../pool/pool.ts";
-import { workerUrl } from "../process/assets.ts";
 import type { Image } from "../source/image.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
-import type { Store, Template } from "../storage/store.ts";
+import type { Store, StoreLayer, Template } from "../storage/store.ts";
 import type { Context } from "./command.ts";
+import { ownershipOf, ReportedBuild } from "./reported_build.ts";
 import { formatBytes } from "./units.ts";
 
 /** What is imported, and where to. */
@@ -26,17 +25,10 @@ export interface ImportRequest {
   /**
    * Called once the image is opened: makes a folder and has the image built in it.
    *
-   * @param build builds the root filesystem in an empty folder
+   * @param build builds the root filesystem
    */
-  into(image: Image, build: Build): Promise<void>;
+  into(image: Image, build: ReportedBuild): Promise<void>;
 }
-
-/**
- * Builds the root filesystem of an image in an empty folder.
- *
- * @param options.provenance the URI to note in it; absent where it is shared by several
- */
-export type Build = (root: string, options?: { readonly provenance: string }) => Promise<void>;
 
 /** Open an image, have it built, and tell the user how it goes. */
 export async function importImage(
@@ -55,27 +47,8 @@ export async function importImage(
       formatBytes(size)
     }`,
   );
-  await into(image, async (root, options) => {
-    await using pool = new WorkerPool(workerUrl("apply_layer"), 1);
-    const begun = performance.now();
-    const summary = await buildRootfs(image, root, {
-      pool,
-      signal,
-      ...options,
-      ...limitsOf(config),
-      progress: {
-        onFetch: (done, total) => terminal.progress("Downloading", done, total),
-        onApply: (done, total) => terminal.progress("Extracting", done, total),
-      },
-    });
-    terminal.finish();
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-    terminal.log(
-      "info",
-      `Extracted ${summary.entries} entries, ${formatBytes(summary.tarSize)}, in ${seconds} s`,
-    );
-    for (const warning of warnings(summary)) terminal.log("warning", warning);
-  });
+  await using build = new ReportedBuild(context, config, { image, signal });
+  await into(image, build);
 }
 
 /**
@@ -89,7 +62,7 @@ export async function obtainTemplate(
   store: Store,
   { image, build, signal }: {
     readonly image: Image;
-    readonly build: Build;
+    readonly build: ReportedBuild;
     readonly signal: AbortSignal;
   },
 ): Promise<Template> {
@@ -105,7 +78,20 @@ export async function obtainTemplate(
     signal,
     build(root) {
       isBuilt = true;
-      return build(root, store.capabilities.keepsTemplates ? undefined : { provenance: image.uri });
+      return build.whole(root, store.capabilities.keepsTemplates ? undefined : image.uri);
+    },
+    layered: {
+      layers: storeLayers(image),
+      ...(ownershipOf(config) === "numeric" ? { variant: "owners" } : {}),
+      begin(first) {
+        if (first > 0) terminal.log("info", `Reusing ${first} of ${image.layers.length} layers`);
+        build.begin(first);
+      },
+      apply: (index, root) => build.apply(index, root),
+      finish(root) {
+        isBuilt = true;
+        return build.finish(root);
+      },
     },
     onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which imports this image`),
   });
@@ -118,7 +104,21 @@ export async function obtainTemplate(
  * belong to the one who imports.
  */
 export function templateId(config: Config, imageId: Digest): string {
-  return `${hexOf(imageId)}${ownershipOf(config) === "numeric" ? "-owners" : ""}`;
+  return templateIdOf(config, hexOf(imageId));
+}
+
+/** As {@linkcode templateId}. @param content what names the image's content */
+export function templateIdOf(config: Config, content: string): string {
+  return `${content}${ownershipOf(config) === "numeric" ? "-owners" : ""}`;
+}
+
+function storeLayers({ layers }: Image): StoreLayer[] {
+  const chain = chainIds(layers.map(({ diffId }) => diffId));
+  return layers.flatMap(({ diffId, digest }, index) => {
+    const chainId = chain[index];
+    if (chainId === undefined) return [];
+    return [{ chainId, diffId, ...(digest === undefined ? {} : { digest }) }];
+  });
 }
 
 /** How a source is to be used, from the configuration. */
@@ -140,31 +140,4 @@ export function sourceOptions(
     signal,
     log: (level, message) => context.terminal.log(level, message),
   };
-}
-
-function limitsOf(config: Config): Pick<BuildOptions, "limits" | "ownership"> {
-  const { maxLayerSize, maxInflateRatio } = config;
-  return {
-    ownership: ownershipOf(config),
-    limits: {
-      ...(maxLayerSize === undefined ? {} : { maxSize: maxLayerSize }),
-      ...(maxInflateRatio === undefined ? {} : { maxInflateRatio }),
-    },
-  };
-}
-
-function ownershipOf(config: Config): "numeric" | "caller" {
-  return config.allowSuperuser && Deno.uid() === 0 ? "numeric" : "caller";
-}
-
-function warnings(summary: { skippedDevices: number; skippedXattrs: number }): string[] {
-  const { skippedDevices, skippedXattrs } = summary;
-  return [
-    ...(skippedDevices > 0
-      ? [`${skippedDevices} device nodes were left out: a container's devices come from the host`]
-      : []),
-    ...(skippedXattrs > 0
-      ? [`${skippedXattrs} extended attributes or ACLs could not be set and were left out`]
-      : []),
-  ];
 }

@@ -22,12 +22,13 @@ export function configOf(context: Context): Promise<Config> {
  */
 export async function openStore({ terminal }: Context, config: Config): Promise<Store> {
   const { storageBackend, dataPath } = config;
+  const warn = (message: string): void => terminal.log("warning", message);
   switch (storageBackend) {
     case "dir":
-      return new DirStore(dataPath);
+      return new DirStore(dataPath, { warn });
     case "zfs": {
       const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
-      const store = new ZfsStore(dataPath, { warn: (message) => terminal.log("warning", message) });
+      const store = new ZfsStore(dataPath, { warn });
       await store.tidyEphemerals();
       return store;
     }

@@ -54,36 +54,90 @@ export async function buildRootfs(
   root: string,
   options: BuildOptions,
 ): Promise<BuildSummary> {
-  const { pool, ownership, limits, progress } = options;
-  const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  const fetched = new Meter(image.layers, (done, total) => progress.onFetch(done, total));
-  const applied = new Meter(image.layers, (done, total) => progress.onApply(done, total));
+  await using build = new ImageBuild(image, options);
+  build.begin(0);
+  for (const index of image.layers.keys()) await build.apply(index, root);
+  await build.finish(root);
+  return build.summary;
+}
 
-  const files = image.layers.map((layer) => ({
-    layer,
-    file: layer.open({ signal, onProgress: (bytes) => fetched.add(bytes) }),
-  }));
-  const settled = Promise.allSettled(files.map(({ file }) => file));
-  try {
-    // A folder's time is that of its last change; the root's is the image's, if no layer says other.
-    await Deno.utime(root, 0, 0);
-    const summaries: LayerSummary[] = [];
-    for (const [index, { layer, file }] of files.entries()) {
-      const name = `layer ${index + 1} of ${files.length} (${layer.digest ?? layer.diffId})`;
-      summaries.push(await apply(name, layer, await file));
-    }
-    makeWorkingFolder(root, image.config.workingDir);
-    writeRootfsFiles(root, rootfsFiles(image.config, options.provenance), createdAt(image));
-    return total(summaries);
-  } catch (error) {
-    stop.abort(error);
-    throw error;
-  } finally {
-    await settled;
+/**
+ * The build of an image, step by step: for a store that keeps layers apart. Disposing of it ends what
+ * it still fetches.
+ */
+export class ImageBuild implements AsyncDisposable {
+  readonly #image: Image;
+  readonly #options: BuildOptions;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #summaries: LayerSummary[] = [];
+  #files: readonly Promise<LayerFile>[] = [];
+  #first = 0;
+  #applied: Meter | undefined;
+
+  constructor(image: Image, options: BuildOptions) {
+    this.#image = image;
+    this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
   }
 
-  async function apply(name: string, layer: Layer, file: LayerFile): Promise<LayerSummary> {
+  /** What was applied up to now. */
+  get summary(): BuildSummary {
+    return total(this.#summaries);
+  }
+
+  /** Fetch the layer of this index, counted from 0, and all above it. Call it once. */
+  begin(first: number): void {
+    const { progress } = this.#options;
+    const layers = this.#image.layers.slice(first);
+    const fetched = new Meter(layers, (done, sum) => progress.onFetch(done, sum));
+    this.#applied = new Meter(layers, (done, sum) => progress.onApply(done, sum));
+    this.#first = first;
+    this.#files = layers.map((layer) =>
+      layer.open({ signal: this.#signal, onProgress: (bytes) => fetched.add(bytes) })
+    );
+    // Whoever applies a layer is told why it cannot be had; until then that is nobody's.
+    for (const file of this.#files) file.catch(() => {});
+  }
+
+  /**
+   * Apply a layer that is being fetched.
+   *
+   * @param index counted from 0
+   * @param root the folder with the layers below it
+   * @throws {EnrootError} as {@linkcode buildRootfs}
+   */
+  async apply(index: number, root: string): Promise<void> {
+    const { layers } = this.#image;
+    const [layer, file] = [layers[index], this.#files[index - this.#first]];
+    if (layer === undefined || file === undefined) {
+      throw new RangeError(`layer ${index} is not begun`);
+    }
+    if (index === 0) await resetTime(root);
+    const name = `layer ${index + 1} of ${layers.length} (${layer.digest ?? layer.diffId})`;
+    this.#summaries.push(await this.#applyFile(root, name, layer, await file));
+  }
+
+  /** Add what is no layer's: the working folder and the generated files. */
+  async finish(root: string): Promise<void> {
+    const { config, layers } = this.#image;
+    if (layers.length === 0) await resetTime(root);
+    makeWorkingFolder(root, config.workingDir);
+    writeRootfsFiles(root, rootfsFiles(config, this.#options.provenance), createdAt(this.#image));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the build has ended"));
+    await Promise.allSettled(this.#files);
+  }
+
+  async #applyFile(
+    root: string,
+    name: string,
+    layer: Layer,
+    file: LayerFile,
+  ): Promise<LayerSummary> {
+    const { pool, ownership, limits } = this.#options;
     try {
       return await pool.applyLayer(
         {
@@ -97,7 +151,7 @@ export async function buildRootfs(
           ownership,
           limits,
         },
-        { signal, onProgress: (bytes) => applied.add(bytes) },
+        { signal: this.#signal, onProgress: (bytes) => this.#applied?.add(bytes) },
       );
     } catch (error) {
       // Damaged bytes in the cache would fail every import to come.
@@ -105,6 +159,11 @@ export async function buildRootfs(
       throw error;
     }
   }
+}
+
+/** A folder's time is that of its last change; the root's is the image's, if no layer says other. */
+function resetTime(root: string): Promise<void> {
+  return Deno.utime(root, 0, 0);
 }
 
 /** When the image was made, in seconds since the epoch; 0 when it does not say. */

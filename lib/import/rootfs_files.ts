@@ -70,9 +70,9 @@ function workingDirectory(path: string): string[] {
 }
 
 function environment({ env }: ImageConfig): string {
-  return env.filter((line) => /^[^=\s]+=[^\n]*$/.test(line)).map((line) => {
+  return env.filter((line) => /^[^=\s\0]+=[^\n\0]*$/.test(line)).map((line) => {
     const at = line.indexOf("=") + 1;
-    return `${line.slice(0, at)}${protectQuotes(line.slice(at))}\n`;
+    return `${line.slice(0, at)}${protectQuotes(protectReferences(line.slice(at)))}\n`;
   }).join("");
 }
 
@@ -81,17 +81,37 @@ function protectQuotes(value: string): string {
   return /^(["']).*\1$/s.test(value) ? `"${value}"` : value;
 }
 
-function fstab({ volumes }: ImageConfig): string {
-  return [...volumes].sort().map((volume) => {
-    const path = escapeField(volume.replace(/^\/*/, "/"));
-    return "${ENROOT_ROOTFS}" + `${path} ${path} none x-create=dir,bind,rw,nosuid,nodev\n`;
-  }).join("");
+/**
+ * Readers of the file replace `${NAME}` by what the host has under that name, which an image must not
+ * ask for. A variable is the escape: a reader that does not know it takes away a `$`, and gives nothing.
+ */
+function protectReferences(value: string): string {
+  return value.replaceAll(/\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})/g, () => "${ENROOT_DOLLAR}");
 }
 
-/** White space and backslashes as fstab(5) writes them. */
+function fstab({ volumes }: ImageConfig): string {
+  // What no mount can be made on is left out: it would fail every start.
+  const paths = volumes.map(resolve).filter((path) => path !== "/" && !path.includes("\0"))
+    .map(escapeField);
+  return [...new Set(paths)].sort().map((path) =>
+    "${ENROOT_ROOTFS}" + `${path} ${path} none x-create=dir,bind,rw,nosuid,nodev\n`
+  ).join("");
+}
+
+/** A path without `.` and `..`, from the root. */
+function resolve(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** White space and backslashes as fstab(5) writes them, and what readers would put a variable's value for. */
 function escapeField(text: string): string {
   return text.replaceAll(
-    /[\s\\]/g,
+    /[ \t-\r\\$]/g,
     (character) => `\\${(character.codePointAt(0) ?? 0).toString(8).padStart(3, "0")}`,
   );
 }

@@ -1,5 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { ImageConfig } from "../oci/image_config.ts";
+import { addEnvironmentFile } from "../runtime/environ.ts";
+import { parseFstab } from "../runtime/fstab.ts";
 import { rootfsFiles } from "./rootfs_files.ts";
 
 const plain: ImageConfig = {
@@ -78,6 +80,35 @@ Deno.test("/etc/fstab has a line a volume, white space escaped", () => {
     "${ENROOT_ROOTFS}/data /data none x-create=dir,bind,rw,nosuid,nodev\n" +
       "${ENROOT_ROOTFS}/var/lib/my\\040data /var/lib/my\\040data none x-create=dir,bind,rw,nosuid,nodev\n",
   );
+});
+
+Deno.test("a volume is taken literally, and none is the root folder", () => {
+  const text = file("fstab", { volumes: ["/", "//./", "/a/..", "/v-${SECRET}", "x/../../y", "/\0", "/z\u2003z"] });
+  const [first, second, third, ...more] = parseFstab(text, { SECRET: "s", ENROOT_ROOTFS: "/box" }, "f");
+  assertEquals([first?.source, first?.target], ["/box/v-${SECRET}", "/v-${SECRET}"]);
+  assertEquals([second?.source, second?.target], ["/box/y", "/y"]);
+  assertEquals([third?.source, third?.target], ["/box/z\u2003z", "/z\u2003z"]);
+  assertEquals(more, []);
+});
+
+Deno.test("what the image's variables hold comes out literally, whatever the host has", () => {
+  const values = [
+    "${SECRET}",
+    "a${SECRET}b${NONE}",
+    "$${SECRET}",
+    "${ENROOT_DOLLAR}{A}",
+    "$A ${",
+    "'${A}'",
+  ];
+  const text = file("environment", { env: values.map((value, index) => `V${index}=${value}`) });
+  assertEquals(text.includes("${SECRET}"), false);
+  const environment = new Map<string, string>();
+  addEnvironmentFile(environment, text, { SECRET: "s", A: "a", ENROOT_DOLLAR: "evil" });
+  assertEquals([...environment.values()], values);
+});
+
+Deno.test("a variable that no program can be given is left out", () => {
+  assertEquals(file("environment", { env: ["A=x\0y", "B=1"] }), "B=1\n");
 });
 
 Deno.test("/etc/environment keeps values, protects meant quotes and drops what is no line", () => {

@@ -21,6 +21,7 @@ import {
   writeAll,
 } from "../sys/at.ts";
 import { cstring, SysError } from "../sys/libc.ts";
+import { openUp } from "../sys/open_up.ts";
 import { removeTreeAt } from "../sys/remove_tree.ts";
 import type { RootfsFile } from "./rootfs_files.ts";
 
@@ -41,20 +42,22 @@ export function writeRootfsFiles(root: string, files: readonly RootfsFile[], tim
     open.defer(() => close(checked));
     return checked;
   };
-  const top = use(openAt(AT.FDCWD, cstring(root), O.RDONLY | O.DIRECTORY), "");
-  const topStat = statAt(top, itself);
+  const place = use(openAt(AT.FDCWD, cstring(root), O.PATH | O.DIRECTORY), "");
+  const placeStat = statAt(place, itself);
+  // A folder that its owner may not write is one in which root's images put files all the same.
+  open.use(openUp(place, root));
+  const top = use(openAt(place, cstring("."), O.RDONLY | O.DIRECTORY), "");
   const made = mkdirAt(top, cstring("etc"), 0o755);
   if (made !== -E.EXIST) must(made, "mkdir", `${root}/etc`);
-  if (made >= 0 && typeof topStat === "object") {
-    utimeFd(top, topStat.seconds, topStat.nanoseconds);
+  if (made >= 0 && typeof placeStat === "object") {
+    utimeFd(top, placeStat.seconds, placeStat.nanoseconds);
   }
-  const etc = use(openInRoot(top, cstring("etc"), O.RDONLY | O.DIRECTORY), "/etc");
+  const etcPlace = use(openInRoot(top, cstring("etc"), O.PATH | O.DIRECTORY), "/etc");
+  open.use(openUp(etcPlace, `${root}/etc`));
+  const etc = use(openAt(etcPlace, cstring("."), O.RDONLY | O.DIRECTORY), "/etc");
   if (made >= 0) must(utimeFd(etc, 0, 0), "utimensat", `${root}/etc`);
   const before = statAt(etc, itself);
   if (typeof before === "number") throw new SysError("statx", -before, `${root}/etc`);
-  // A folder that its owner may not write is one in which root's images put files all the same.
-  const closed = (before.mode & 0o300) !== 0o300;
-  if (closed) must(chmodFd(etc, before.mode & 0o7777 | 0o700), "chmod", `${root}/etc`);
 
   for (const { name, content, mode } of files) {
     const path = `/etc/${name}`;
@@ -65,6 +68,5 @@ export function writeRootfsFiles(root: string, files: readonly RootfsFile[], tim
     must(chmodFd(file, mode), "chmod", `${root}${path}`);
     must(utimeFd(file, time, 0), "utimensat", `${root}${path}`);
   }
-  if (closed) must(chmodFd(etc, before.mode & 0o7777), "chmod", `${root}/etc`);
   must(utimeFd(etc, before.seconds, before.nanoseconds), "utimensat", `${root}/etc`);
 }

@@ -54,3 +54,21 @@ Deno.test("a symlink or a folder in the place of a file is replaced, its target 
     assertEquals(Deno.lstatSync(`${root}/etc/rc`).isFile, true);
     assertEquals(Deno.lstatSync(`${root}/etc/fstab`).isFile, true);
   }));
+
+Deno.test("closed folders are written all the same, and are closed again", () =>
+  inFolder((root) => {
+    Deno.mkdirSync(`${root}/etc`, { mode: 0o000 });
+    Deno.chmodSync(root, 0o111);
+    try {
+      writeRootfsFiles(root, files, 0);
+      assertEquals([modeOf(root), modeOf(`${root}/etc`)], [0o111, 0o000]);
+    } finally {
+      Deno.chmodSync(root, 0o755);
+      Deno.chmodSync(`${root}/etc`, 0o755);
+    }
+    assertEquals(Deno.readTextFileSync(`${root}/etc/rc`), "text");
+  }));
+
+function modeOf(path: string): number {
+  return (Deno.statSync(path).mode ?? 0) & 0o7777;
+}

@@ -5,6 +5,7 @@
  */
 
 import { EnrootError } from "../errors.ts";
+import type { ChainId } from "./chain_id.ts";
 
 declare const kind: unique symbol;
 
@@ -53,7 +54,7 @@ export function parseDiffId(text: string): DiffId {
 }
 
 /** The 64 hex digits, for a file or dataset name. */
-export function hexOf(digest: Digest | DiffId): string {
+export function hexOf(digest: Digest | DiffId | ChainId): string {
   return digest.slice("sha256:".length);
 }
 

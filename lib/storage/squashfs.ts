@@ -7,6 +7,7 @@
 import { EnrootError, reasonOf } from "../errors.ts";
 import { CommandError, run } from "../process/run.ts";
 import { existsSync } from "../sys/exists.ts";
+import { type UnpackSummary, UnsquashfsReport } from "./unsquashfs_report.ts";
 
 /** What both directions have in common. */
 export interface SquashfsOptions {
@@ -32,11 +33,15 @@ export interface MakeOptions extends SquashfsOptions {
 const magic = "hsqs";
 const timeOffset = 8;
 
+/** What `unsquashfs` ends with when something could not be made, but most could. */
+const partialExitCode = 2;
+
 /** How a squashfs file is unpacked. */
 export interface UnpackOptions extends SquashfsOptions {
   /**
-   * The words in front of the program that run it as root of a user namespace. `unsquashfs` drops
-   * set-id bits when it does not believe to be root.
+   * The words in front of the program that run it as root of a user namespace: `unsquashfs` drops
+   * set-id bits when it does not believe to be root, and in a namespace it makes no devices and gives
+   * nothing away to other users. Empty: it runs as the caller, and what it may do it does.
    */
   readonly asRoot: readonly string[];
 }
@@ -81,7 +86,8 @@ export async function makeSquashfs(
 }
 
 /**
- * Unpack a squashfs file into a folder, everything as the caller's own.
+ * Unpack a squashfs file into a folder. Device nodes that may not be made are left out, and so are
+ * extended attributes that cannot be set.
  *
  * @param file the squashfs file
  * @param root an empty folder; on failure it holds a part of the image
@@ -92,24 +98,33 @@ export async function unpackSquashfs(
   file: string,
   root: string,
   options: UnpackOptions,
-): Promise<void> {
+): Promise<UnpackSummary> {
   if (!await isSquashfs(file)) {
     throw new EnrootError("not-squashfs", `${file} is no squashfs image`);
   }
+  const report = new UnsquashfsReport();
   try {
     await run(
       [
         ...[...options.asRoot, "unsquashfs", "-force", "-user-xattrs"],
         ...["-processors", String(options.processors), "-dest", root, file],
       ],
-      { signal: options.signal, onText: progressReader(options.onProgress) },
+      {
+        signal: options.signal,
+        onText: progressReader(options.onProgress),
+        onErrorText: (text) => report.add(text),
+      },
     );
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
+    const summary = error.exitCode === partialExitCode ? report.end() : undefined;
+    if (summary !== undefined) return summary;
     throw new EnrootError("unpack-failed", `cannot unpack ${file}: ${error.message}`, {
       cause: error,
     });
   }
+  // Versions before 4.4 do not tell by their exit code.
+  return report.end() ?? { skippedDevices: 0, skippedXattrs: 0 };
 }
 
 /** The same content makes the same file, whenever it is made. */

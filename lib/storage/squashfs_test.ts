@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EnrootError } from "../errors.ts";
+import { helperPath } from "../process/assets.ts";
 import { isSquashfs, makeSquashfs, unpackSquashfs } from "./squashfs.ts";
 
 const common = {
@@ -46,6 +47,46 @@ Deno.test("the same content makes the same file when its time is given", () =>
     }
     const [a, b] = await Promise.all(files.map((file) => Deno.readFile(file)));
     assertEquals(a, b);
+  }));
+
+// Nobody needs to be root to put a device node into an image.
+const devices = [
+  ...["-p", '"odd, because/memory" c 666 0 0 1 9'],
+  ...["-p", "disk b 666 0 0 254 0"],
+];
+
+Deno.test("device nodes are left out and counted, everything else is there", () =>
+  inFolder(async (folder) => {
+    const image = `${folder}/image`;
+    await Deno.mkdir(`${folder}/root/odd, because`);
+    await makeSquashfs(`${folder}/root`, image, { ...common, extra: devices });
+    await Deno.mkdir(`${folder}/out`);
+    const asRoot = [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"];
+    const summary = await unpackSquashfs(image, `${folder}/out`, { ...common, asRoot });
+    assertEquals(summary, { skippedDevices: 2, skippedXattrs: 0 });
+    assertEquals(await Deno.readTextFile(`${folder}/out/file`), "content");
+    assertEquals([...Deno.readDirSync(`${folder}/out/odd, because`)], []);
+    await assertRejects(() => Deno.lstat(`${folder}/out/disk`), Deno.errors.NotFound);
+  }));
+
+Deno.test("a damaged image fails whatever else is left out", () =>
+  inFolder(async (folder) => {
+    const image = `${folder}/image`;
+    await Deno.mkdir(`${folder}/root/odd, because`);
+    await Deno.writeFile(`${folder}/root/big`, crypto.getRandomValues(new Uint8Array(65_536)));
+    await makeSquashfs(`${folder}/root`, image, { ...common, extra: [...devices, "-b", "4096"] });
+    // Content comes first in the file, right behind the superblock.
+    using file = await Deno.open(image, { write: true });
+    await file.seek(4096, Deno.SeekMode.Start);
+    await file.write(new Uint8Array(8192));
+    await file.truncate(16_384);
+    await Deno.mkdir(`${folder}/out`);
+    const asRoot = [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"];
+    const error = await assertRejects(
+      () => unpackSquashfs(image, `${folder}/out`, { ...common, asRoot }),
+      EnrootError,
+    );
+    assertEquals(error.code, "unpack-failed");
   }));
 
 Deno.test("what is no squashfs is refused by name and leaves the folder empty", () =>

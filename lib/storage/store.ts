@@ -10,6 +10,8 @@
  * @module
  */
 
+import type { ChainId } from "../oci/chain_id.ts";
+import type { DiffId, Digest } from "../oci/digest.ts";
 import type { ContainerName } from "./container_name.ts";
 
 /** What a backend can do beyond the contract. */
@@ -54,8 +56,37 @@ export interface TemplateRequest {
    */
   build(root: string): Promise<void>;
 
+  /** The same, layer by layer, for a store that keeps those apart; it then calls these functions. */
+  readonly layered?: LayeredBuild;
+
   /** Told once when another process is building the same template, and who it is. */
   onWait?(holder: string): void;
+}
+
+/** One layer of an image. */
+export interface StoreLayer {
+  /** Of it and all below it. */
+  readonly chainId: ChainId;
+  readonly diffId: DiffId;
+  /** Of its stored bytes, where they have one. */
+  readonly digest?: Digest;
+}
+
+/** How an image is built layer by layer. */
+export interface LayeredBuild {
+  /** Lowest first. */
+  readonly layers: readonly StoreLayer[];
+  /** Set when layers are applied in another way than usual, which makes other trees. */
+  readonly variant?: string;
+
+  /** Called when it is known which layers are missing: this one and all above it. */
+  begin(first: number): void;
+
+  /** Apply one layer on top of those below it, which are in the folder. Checked when it returns. */
+  apply(index: number, root: string): Promise<void>;
+
+  /** Add what is no layer's; called once all layers are in the folder. */
+  finish(root: string): Promise<void>;
 }
 
 /** A writable root filesystem with a name. */

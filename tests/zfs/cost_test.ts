@@ -17,7 +17,18 @@ async function trace(store: ZfsBed, args: readonly string[]): Promise<Trace> {
   const { bed } = store;
   const log = `${bed.temp}/trace`;
   const { code, stderr } = await bed.run(
-    ["strace", "-f", "-qq", "-e", "trace=execve,openat", "-o", log, bed.executable, ...args],
+    [
+      "strace",
+      "-f",
+      "--seccomp-bpf",
+      "-qq",
+      "-e",
+      "trace=execve,openat",
+      "-o",
+      log,
+      bed.executable,
+      ...args,
+    ],
     { env: store.env },
   );
   assertEquals(code, 0, stderr);

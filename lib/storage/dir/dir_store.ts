@@ -21,6 +21,7 @@ import type {
   TemplateReference,
   TemplateRequest,
 } from "../store.ts";
+import { closeToOthers } from "./close_to_others.ts";
 
 const stagingFolder = ".staging";
 const stagingPrefix = "s.";
@@ -43,20 +44,35 @@ class DirTemplate implements Template {
   }
 }
 
+/** What a store needs of whoever uses it. */
+export interface DirStoreOptions {
+  /** Told what was changed that may surprise. */
+  readonly warn: (message: string) => void;
+}
+
 /** Root filesystems as plain folders, one container each. */
 export class DirStore implements Store {
   readonly capabilities: Capabilities = { keepsTemplates: false };
   readonly #path: string;
+  readonly #options: DirStoreOptions;
 
   /** @param path `ENROOT_DATA_PATH`; made when something is first stored */
-  constructor(path: string) {
+  constructor(path: string, options: DirStoreOptions) {
     this.#path = path;
+    this.#options = options;
   }
 
   /** A folder is made when it is needed, and whether it can be is known then. */
   ready(): void {}
 
+  /** @throws {EnrootError} also code `not-owner` and `open-store`, as {@linkcode closeToOthers} */
   async obtainTemplate({ build }: Pick<TemplateRequest, "build">): Promise<Template> {
+    makeFolder(this.#path);
+    if (closeToOthers(this.#path, stagingFolder)) {
+      this.#options.warn(
+        `closed ${this.#path} to other users, who could have run set-id programs of images in it`,
+      );
+    }
     using undo = new DisposableStack();
     const staging = undo.use(this.#createStaging());
     await build(staging.path);
@@ -112,16 +128,7 @@ export class DirStore implements Store {
 
   #createStaging(): Staging {
     const folder = `${this.#path}/${stagingFolder}`;
-    try {
-      // 0700: set-id files of an image must not be in reach of other users.
-      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw new EnrootError(
-        "cannot-write",
-        `cannot make ${folder}: ${reasonOf(error)}: check ENROOT_DATA_PATH`,
-        { cause: error },
-      );
-    }
+    makeFolder(folder);
     tidyStaging(folder, stagingPrefix);
     return createStaging(folder, stagingPrefix);
   }
@@ -138,6 +145,19 @@ export class DirStore implements Store {
       throw error;
     }
     return true;
+  }
+}
+
+/** Make a folder with those above it, for the caller alone. */
+function makeFolder(path: string): void {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new EnrootError(
+      "cannot-write",
+      `cannot make ${path}: ${reasonOf(error)}: check ENROOT_DATA_PATH`,
+      { cause: error },
+    );
   }
 }
 

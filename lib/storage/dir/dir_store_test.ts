@@ -1,15 +1,27 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { storageSuite, type TestStore } from "../../../tests/storage_suite.ts";
+import { run } from "../../../tests/support/command.ts";
+import { EnrootError } from "../../errors.ts";
 import { parseContainerName } from "../container_name.ts";
 import { DirStore } from "./dir_store.ts";
 
-async function open(): Promise<TestStore & { path: string; store: DirStore; again: DirStore }> {
+interface DirTestStore extends TestStore {
+  readonly path: string;
+  readonly store: DirStore;
+  readonly again: DirStore;
+  readonly warnings: readonly string[];
+}
+
+async function open(): Promise<DirTestStore> {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/data/enroot`;
+  const warnings: string[] = [];
+  const options = { warn: (message: string): void => void warnings.push(message) };
   return {
     path,
-    store: new DirStore(path),
-    again: new DirStore(path),
+    store: new DirStore(path, options),
+    again: new DirStore(path, options),
+    warnings,
     leftovers: () => Promise.resolve(namesIn(`${path}/.staging`)),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
@@ -30,6 +42,71 @@ Deno.test("dir store: the data folder is closed to other users", async () => {
   await using test = await open();
   await using _template = await test.store.obtainTemplate({ build: () => Promise.resolve() });
   assertEquals(modeOf(test.path), 0o700);
+});
+
+Deno.test("dir store: a data folder that was open to other users is closed, and that is said once", async () => {
+  for (const mode of [0o755, 0o711, 0o2770]) {
+    await using test = await open();
+    await Deno.mkdir(test.path, { recursive: true });
+    await Deno.chmod(test.path, mode);
+    for (const store of [test.store, test.again]) {
+      await using _template = await store.obtainTemplate({
+        build: () => Promise.resolve(assertEquals(modeOf(test.path), 0o700)),
+      });
+    }
+    assertEquals(test.warnings.length, 1);
+    assertStringIncludes(test.warnings[0] ?? "", test.path);
+  }
+});
+
+Deno.test("dir store: an open folder that holds other things is not closed, and not used either", async () => {
+  await using test = await open();
+  await Deno.mkdir(`${test.path}/other`, { recursive: true });
+  await Deno.chmod(test.path, 0o755);
+  const error = await assertRejects(
+    () => test.store.obtainTemplate({ build: () => Promise.resolve() }),
+    EnrootError,
+    "chmod 700",
+  );
+  assertEquals([error.code, modeOf(test.path)], ["open-store", 0o755]);
+  assertEquals(namesIn(test.path), ["other"]);
+});
+
+// Only root can give a folder away.
+Deno.test({
+  name: "dir store: nothing is put into a data folder of another user, who could reach it",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using test = await open();
+    await Deno.mkdir(test.path, { recursive: true, mode: 0o700 });
+    await Deno.chown(test.path, 4242, 4242);
+    let isBuilt = false;
+    const error = await assertRejects(
+      () => test.store.obtainTemplate({ build: () => Promise.resolve(void (isBuilt = true)) }),
+      EnrootError,
+      test.path,
+    );
+    assertEquals([error.code, isBuilt], ["not-owner", false]);
+    assertEquals(namesIn(test.path), []);
+  },
+});
+
+// Mounting takes root, or a namespace of one's own.
+Deno.test({
+  name:
+    "dir store: on a mount without set-id a data folder is left as it is, whoever it belongs to",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using test = await open();
+    await Deno.mkdir(test.path, { recursive: true });
+    await run(["mount", "-t", "tmpfs", "-o", "nosuid,mode=755,uid=4242", "tmpfs", test.path]);
+    try {
+      await using _template = await test.store.obtainTemplate({ build: () => Promise.resolve() });
+      assertEquals([modeOf(test.path), test.warnings.length], [0o755, 0]);
+    } finally {
+      await run(["umount", test.path]);
+    }
+  },
 });
 
 Deno.test("dir store: a root folder that its owner may not write is moved all the same", async () => {

@@ -1,11 +1,11 @@
 /**
  * The store's own datasets and folders, and the mark that says by which rules they were filled.
  *
- * `.templates` carries `enroot:layout=2`. A store of another version has it without: what lies there
+ * `.templates` and `.layers` carry `enroot:layout=2`. A store of another version has it without: what lies there
  * was made by other rules and may be wrong, so it is renamed aside, once, and never cloned from.
  *
- * `.templates` is never mounted: the mount points in it are folders of the store's own root, so a
- * reboot needs no mounts but the store's. `.locks` is a plain folder too. It also remembers, in the
+ * They are never mounted: the mount points in them are folders of the store's own root, so a reboot
+ * needs no mounts but the store's. `.locks` is a plain folder too. It also remembers, in the
  * file `layout`, that the mark was seen: a clone of a cached template asks ZFS nothing else.
  *
  * @module
@@ -22,9 +22,9 @@ import { lockKey } from "./key_lock.ts";
 import type { Mounter } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
 
-/** The property and its value. */
+/** The mark: a property and its value. */
 export const layoutProperty = "enroot:layout";
-const layoutVersion = "2";
+export const layoutVersion = "2";
 
 /** What a layout is made with. */
 export interface LayoutOptions {
@@ -48,6 +48,11 @@ export class Layout {
     return childOf(this.#store.dataset, folders.templates);
   }
 
+  /** The parent of all layers. */
+  get layers(): DatasetName {
+    return childOf(this.#store.dataset, folders.layers);
+  }
+
   /** The parent of throw-away clones. */
   get ephemeral(): DatasetName {
     return childOf(this.#store.dataset, folders.ephemeral);
@@ -64,22 +69,30 @@ export class Layout {
   }
 
   /**
-   * Make sure that `.templates` is there with the mark.
+   * Make sure that `.templates` or `.layers` is there with the mark.
    *
    * @param rows what `zfs list` says of it, with the property; without it, it is not there
+   * @returns whether it was there, with the mark: if not, nothing is in it
    * @throws {ZfsError} when it cannot be made
    */
-  async ensure(rows: readonly Row<typeof layoutProperty>[], signal: AbortSignal): Promise<void> {
-    const row = rows.find(({ name }) => name === this.templates);
-    if (row?.[layoutProperty] !== layoutVersion) {
+  async ensure(
+    kind: "templates" | "layers",
+    rows: readonly Row<typeof layoutProperty>[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { zfs } = this.#options;
+    const dataset = this[kind];
+    const wasOurs = rows.find(({ name }) => name === dataset)?.[layoutProperty] === layoutVersion;
+    if (!wasOurs) {
       using _lock = await lockKey(this.locks, "layout.lock", { signal });
-      const [now] = await this.#options.zfs.list([this.templates], { columns: [layoutProperty] });
-      if (now !== undefined && now[layoutProperty] !== layoutVersion) await this.#adopt();
-      else if (now === undefined) await this.#createTemplates();
+      const [now] = await zfs.list([dataset], { columns: [layoutProperty] });
+      if (now === undefined) await this.#createMarked(dataset);
+      else if (now[layoutProperty] !== layoutVersion) await this.#adopt(dataset, folders[kind]);
     }
-    if (!this.isKnown()) {
+    if (kind === "templates" && !this.isKnown()) {
       Deno.writeTextFileSync(`${this.locks}/layout`, `${layoutVersion}\n`, { mode: 0o600 });
     }
+    return wasOurs;
   }
 
   /** Make sure that `.ephemeral` is there. @throws {ZfsError} when it cannot be made */
@@ -95,32 +108,32 @@ export class Layout {
     }
   }
 
-  #createTemplates(): Promise<void> {
-    return this.#create(this.templates, { [layoutProperty]: layoutVersion });
+  #createMarked(dataset: DatasetName): Promise<void> {
+    return this.#create(dataset, { [layoutProperty]: layoutVersion });
   }
 
   /** Take what is there without the mark: an admin's empty one becomes ours, others' work is set aside. */
-  async #adopt(): Promise<void> {
+  async #adopt(dataset: DatasetName, folder: string): Promise<void> {
     const { zfs, warn } = this.#options;
-    await this.#unmountTemplates();
-    const inside = await zfs.list([this.templates], { depth: 1, types: ["filesystem"] });
+    await this.#unmountBelow(folder);
+    const inside = await zfs.list([dataset], { depth: 1, types: ["filesystem"] });
     if (inside.length === 1) {
-      await zfs.set(this.templates, { canmount: "off", [layoutProperty]: layoutVersion });
+      await zfs.set(dataset, { canmount: "off", [layoutProperty]: layoutVersion });
       return;
     }
-    const aside = await this.#unusedName();
-    await zfs.rename(this.templates, aside);
-    await this.#createTemplates();
+    const aside = await this.#unusedName(`${folder}-aside`);
+    await zfs.rename(dataset, aside);
+    await this.#createMarked(dataset);
     warn(
-      `${this.templates} was filled by another version of enroot and is not used: it is now ${aside} ` +
+      `${dataset} was filled by another version of enroot and is not used: it is now ${aside} ` +
         "(destroy it when no container is a clone of what is in it)",
     );
   }
 
   /** Deepest first: another layout had them mounted. */
-  async #unmountTemplates(): Promise<void> {
+  async #unmountBelow(name: string): Promise<void> {
     const { path } = this.#store;
-    const folder = `${path}/${folders.templates}`;
+    const folder = `${path}/${name}`;
     const inside = mounts().filter(({ type, mountPoint }) =>
       type === "zfs" && (mountPoint === folder || mountPoint.startsWith(`${folder}/`))
     ).reverse();
@@ -134,10 +147,9 @@ export class Layout {
     }
   }
 
-  async #unusedName(): Promise<DatasetName> {
+  async #unusedName(wanted: string): Promise<DatasetName> {
     for (let number = 1;; number++) {
-      const suffix = number === 1 ? "" : `-${number}`;
-      const name = childOf(this.#store.dataset, `${folders.templates}-aside${suffix}`);
+      const name = childOf(this.#store.dataset, number === 1 ? wanted : `${wanted}-${number}`);
       if ((await this.#options.zfs.list([name])).length === 0) return name;
     }
   }

@@ -24,8 +24,10 @@ import type {
   TemplateRequest,
 } from "../store.ts";
 import { containerDataset, decodeName } from "./dataset_names.ts";
+import { Builder } from "./builder.ts";
 import { explain } from "./delegation.ts";
 import { Ephemerals } from "./ephemeral.ts";
+import { Layers } from "./layers.ts";
 import { Layout } from "./layout.ts";
 import {
   isMounted,
@@ -43,6 +45,8 @@ import { Templates } from "./templates.ts";
 export interface ZfsStoreOptions {
   /** Told of what went wrong beside the work. */
   readonly warn: (message: string) => void;
+  /** Keep the layers of images apart, and share them between images. */
+  readonly layerChain?: boolean;
   readonly zfs?: Zfs;
   readonly uid?: number;
 }
@@ -63,16 +67,18 @@ export class ZfsStore implements EphemeralStore {
    * @throws {EnrootError} as {@linkcode locateStore}
    */
   constructor(path: string, options: ZfsStoreOptions) {
-    const { warn, zfs = new Zfs(), uid = Deno.uid() ?? 0 } = options;
+    const { warn, zfs = new Zfs(), uid = Deno.uid() ?? 0, layerChain = false } = options;
     const mounter = mounterFor(uid);
     this.#location = locateStore(path, uid);
     this.#zfs = zfs;
     this.#mounter = mounter;
     this.#warn = warn;
     this.#layout = new Layout(this.#location, { zfs, mounter, warn });
-    const inner = { zfs, mounter, warn, layout: this.#layout };
-    this.#templates = new Templates(this.#location, inner);
-    this.#ephemerals = new Ephemerals(this.#location, inner);
+    const parts = { zfs, mounter, warn, layout: this.#layout };
+    const builder = new Builder(this.#location, parts);
+    const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
+    this.#templates = new Templates({ ...parts, builder, layers });
+    this.#ephemerals = new Ephemerals(this.#location, parts);
   }
 
   ready(): void {

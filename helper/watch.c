@@ -26,10 +26,11 @@ static int open_process(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-static void wait_for_end(int process)
+/* Wait until a process has ended; at most so many milliseconds, for ever when negative. */
+static void wait_for_end(int process, int milliseconds)
 {
     struct pollfd one = { .fd = process, .events = POLLIN };
-    while (poll(&one, 1, -1) < 0 && errno == EINTR)
+    while (poll(&one, 1, milliseconds) < 0 && errno == EINTR)
         continue;
 }
 
@@ -59,10 +60,46 @@ static void close_others(const int *kept, size_t count)
     closedir(folder);
 }
 
-/* A process in the namespace, 0 when there is none that may be seen. */
-static pid_t find_member(const struct namespace_id *wanted)
+/* When a process was started, in ticks since the system was: field 22 of proc_pid_stat(5), the second
+ * of which is a name that may hold anything. 0 when it has ended. */
+static unsigned long long start_time(pid_t pid)
 {
-    pid_t found = 0;
+    char path[64], text[1024];
+    unsigned long long ticks = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at != NULL && sscanf(at, " %llu", &ticks) == 1 ? ticks : 0;
+}
+
+static bool is_ours(pid_t pid)
+{
+    char path[64], line[256];
+    unsigned uid = 0;
+    bool is_found = false;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    while (!is_found && fgets(line, sizeof line, file) != NULL)
+        is_found = sscanf(line, "Uid: %u", &uid) == 1;
+    fclose(file);
+    return is_found && uid == getuid();
+}
+
+/* A process in the namespace, 0 when there is none. The kernel shows nothing of one that executes what
+ * it may not read: if it is the user's, and no older than the first member, it counts as one, and
+ * `is_sure` tells. */
+static pid_t find_member(const struct namespace_id *wanted, unsigned long long since, bool *is_sure)
+{
+    pid_t found = 0, maybe = 0;
     DIR *proc = opendir("/proc");
     if (proc == NULL)
         return 0;
@@ -71,23 +108,31 @@ static pid_t find_member(const struct namespace_id *wanted)
         struct stat namespace;
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
+        pid_t pid = (pid_t)atoi(entry->d_name);
         snprintf(path, sizeof path, "%s/ns/mnt", entry->d_name);
-        if (fstatat(dirfd(proc), path, &namespace, 0) == 0 &&
-            namespace.st_dev == wanted->device && namespace.st_ino == wanted->inode)
-            found = (pid_t)atoi(entry->d_name);
+        if (fstatat(dirfd(proc), path, &namespace, 0) == 0) {
+            if (namespace.st_dev == wanted->device && namespace.st_ino == wanted->inode)
+                found = pid;
+        } else if (maybe == 0 && (errno == EACCES || errno == EPERM) && is_ours(pid) &&
+                   start_time(pid) >= since) {
+            maybe = pid;
+        }
     }
     closedir(proc);
-    return found;
+    *is_sure = found != 0;
+    return found != 0 ? found : maybe;
 }
 
-/* One member after the other is waited for: whoever it has left behind is found by the next look. */
-static void wait_until_empty(const struct namespace_id *namespace)
+/* One member after the other is waited for: whoever it has left behind is found by the next look. What
+ * only may be one is looked at again now and then: it can become something that shows what it is. */
+static void wait_until_empty(const struct namespace_id *namespace, unsigned long long since)
 {
-    for (pid_t pid; (pid = find_member(namespace)) != 0;) {
+    bool is_sure;
+    for (pid_t pid; (pid = find_member(namespace, since, &is_sure)) != 0;) {
         int process = open_process(pid);
         if (process < 0)
             continue; /* it has just ended */
-        wait_for_end(process);
+        wait_for_end(process, is_sure ? -1 : 1000);
         close(process);
     }
 }
@@ -108,7 +153,8 @@ static void run_command(int file)
     _exit(127);
 }
 
-static void watch(const struct watch_request *request, int told, int main_process)
+static void watch(const struct watch_request *request, int told, int main_process,
+                  unsigned long long since)
 {
     struct namespace_id namespace;
     int kept[MAX_KEPT + 3];
@@ -125,10 +171,10 @@ static void watch(const struct watch_request *request, int told, int main_proces
     ssize_t length;
     while ((length = read(told, &namespace, sizeof namespace)) < 0 && errno == EINTR)
         continue;
-    wait_for_end(main_process);
+    wait_for_end(main_process, -1);
     /* Without a word the namespace was never made. */
     if (length == sizeof namespace)
-        wait_until_empty(&namespace);
+        wait_until_empty(&namespace, since);
     close(told);
     close(main_process);
     run_command(request->command);
@@ -144,6 +190,7 @@ int start_watcher(const struct watch_request *request)
 {
     int ends[2];
     int main_process = open_process(getpid());
+    unsigned long long since = start_time(getpid());
     if (main_process < 0 || pipe2(ends, O_CLOEXEC) < 0)
         fail("cannot watch this process: %s", strerror(errno));
     pid_t child = fork();
@@ -156,7 +203,7 @@ int start_watcher(const struct watch_request *request)
         if (grandchild != 0)
             _exit(grandchild < 0);
         close(ends[1]);
-        watch(request, ends[0], main_process);
+        watch(request, ends[0], main_process, since);
     }
     int status;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)

@@ -1,0 +1,8 @@
+/* The one line that a refusal is. */
+#ifndef REFUSE_H
+#define REFUSE_H
+
+/* Say why not, as one line on standard error without control characters, and end with code 1. */
+_Noreturn void refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -12,7 +12,7 @@ import { makeImportsLazy } from "./lazy_imports.ts";
 import { pack, type PackedFile } from "./payload.ts";
 
 const top = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
-const helpers = ["enroot-nsenter"];
+const helpers = ["enroot-nsenter", "enroot-zfs-mount"];
 
 /** Files and command of a payload. */
 interface Contents {

@@ -61,6 +61,8 @@ export function spawn(
 ): Deno.ChildProcess {
   const [program, ...args] = argv;
   if (program === undefined) throw new Error("no program to run");
+  // A signal that was given before has no effect on what is started after it.
+  options.signal?.throwIfAborted();
   return new Deno.Command(program, { stdout: "piped", stderr: "piped", ...options, args }).spawn();
 }
 

@@ -1,0 +1,50 @@
+/**
+ * The tests that need OpenZFS, in tests/zfs: in the virtual machine, or where `ENROOT_TEST_POOL` says.
+ *
+ * @module
+ */
+
+import { cachedSampleImage } from "../support/cached_sample.ts";
+import { run } from "../support/command.ts";
+import { type Count, countReport, testArguments } from "../support/test_run.ts";
+import { resultsInside } from "./boot.ts";
+import { runHere } from "./run_here.ts";
+import { Scratch } from "./scratch.ts";
+
+const top = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
+const folder = "tests/zfs";
+/** They measure, and the machine may be emulated. In seconds. */
+const limit = 1800;
+
+/**
+ * Run them; what they drive must be built. What they print is printed here.
+ *
+ * @param extra arguments for `deno test`; when there are files among them, only those are run
+ */
+export async function runZfsTests(extra: readonly string[] = []): Promise<Count> {
+  await using scratch = await Scratch.make();
+  const results = scratch.path;
+  const named = extra.some((each) => each.endsWith("_test.ts"));
+  const rest = [...extra, ...named ? [] : [folder]];
+  const report = `${results}/report.xml`;
+  if (Deno.env.has("ENROOT_TEST_POOL")) {
+    const { code } = await new Deno.Command(Deno.execPath(), {
+      args: [...testArguments(report), ...rest],
+      cwd: top,
+      stdin: "null",
+    }).spawn().status;
+    return await countReport(report, code);
+  }
+  // In the machine it would take minutes.
+  await cachedSampleImage();
+  // There is no network in the machine for what they import.
+  await run([Deno.execPath(), "cache", "--quiet", ...await files()], { cwd: top });
+  const inside = testArguments(`${resultsInside}/report.xml`);
+  const code = await runHere(["deno", ...inside, ...rest], { results, limit });
+  return await countReport(report, code);
+}
+
+async function files(): Promise<string[]> {
+  const names = (await Array.fromAsync(Deno.readDir(`${top}/${folder}`))).map(({ name }) => name);
+  return names.filter((name) => name.endsWith("_test.ts")).map((name) => `${folder}/${name}`);
+}

@@ -47,6 +47,7 @@ pointer file that 'import' wrote.
       })
     );
     context.terminal.log("info", `Created container ${name}`);
+    await store.maintain();
     return 0;
   },
 };

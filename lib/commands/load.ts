@@ -20,8 +20,9 @@ export const command: Command = {
 
 Import an image and create a container from it in one step.
 
-  URI  docker://[USER@][REGISTRY/]IMAGE[:TAG][@DIGEST], oci:PATH[:TAG],
-       oci-archive:PATH[:TAG] or docker-archive:PATH[:TAG]
+  URI  docker://[USER@][REGISTRY/]IMAGE[:TAG][@DIGEST], dockerd://IMAGE[:TAG],
+       podman://IMAGE[:TAG], oci:PATH[:TAG], oci-archive:PATH[:TAG] or
+       docker-archive:PATH[:TAG]
 
   -a, --arch ARCH  the architecture of the image (default: this machine's)
   -n, --name NAME  the container's name (default: image and tag)
@@ -59,6 +60,7 @@ Import an image and create a container from it in one step.
       })
     );
     context.terminal.log("info", `Created container ${name}`);
+    await store.maintain();
     return 0;
   },
 };

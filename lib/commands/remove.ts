@@ -35,6 +35,7 @@ Remove containers with all their files.
       await withTermination(() => store.removeContainer(name));
       context.terminal.log("info", `Removed container ${name}`);
     }
+    await store.maintain();
     return 0;
   },
 };

@@ -28,7 +28,12 @@ export async function openStore({ terminal }: Context, config: Config): Promise<
       return new DirStore(dataPath, { warn });
     case "zfs": {
       const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
-      const store = new ZfsStore(dataPath, { warn, layerChain: config.zfsLayerChain });
+      const store = new ZfsStore(dataPath, {
+        warn,
+        layerChain: config.zfsLayerChain,
+        warmSeconds: config.templateWarmSeconds,
+        threshold: config.templatePressureThreshold,
+      });
       await store.tidyEphemerals();
       return store;
     }

@@ -52,7 +52,8 @@ export interface TemplateRequest {
 
   /**
    * Fills an empty folder of the caller's own, named by an absolute path, with the image. Called when
-   * there is no template of this id, at most once.
+   * there is no template of this id; again, in another folder, when there was no room and some could
+   * be made.
    */
   build(root: string): Promise<void>;
 
@@ -115,6 +116,12 @@ export interface Store {
    * @throws {EnrootError} when the store cannot be written; what `build` throws
    */
   obtainTemplate(request: TemplateRequest): Promise<Template>;
+
+  /**
+   * Do what keeps the store small, when it is time: for the end of a command, after its result. What
+   * goes wrong is a warning.
+   */
+  maintain(): Promise<void>;
 
   /**
    * Make a container of a template.

@@ -84,7 +84,19 @@ export class Builder {
 
   /** Take the lock of an id, waiting for its holder; see {@linkcode lockKey}. */
   lock(kind: Kind, id: string, options: LockOptions): Promise<KeyLock> {
-    return lockKey(this.#options.layout.locks, `${kinds[kind].lockPrefix}${id}`, options);
+    return lockKey(this.#options.layout.locks, this.lockName(kind, id), options);
+  }
+
+  /** The name of the lock of an id. */
+  lockName(kind: Kind, id: string): string {
+    return `${kinds[kind].lockPrefix}${id}`;
+  }
+
+  /** The names of the locks of templates that are, or were, being built. */
+  lockedTemplates(): string[] {
+    return [...Deno.readDirSync(this.#options.layout.locks)]
+      .map(({ name }) => name)
+      .filter((name) => idPattern.test(name) && !name.startsWith(kinds.layer.lockPrefix));
   }
 
   /**

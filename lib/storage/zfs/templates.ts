@@ -52,19 +52,24 @@ export class Templates {
     return this.#options.zfs.set(this.dataset(id), { "enroot:last_used": epochSeconds() });
   }
 
-  /** Make sure that there is a template; see {@linkcode Store.obtainTemplate}. */
-  async obtain(request: TemplateRequest): Promise<void> {
+  /**
+   * Make sure that there is a template; see {@linkcode Store.obtainTemplate}.
+   *
+   * @returns whether it was built now
+   */
+  async obtain(request: TemplateRequest): Promise<boolean> {
     const { id, signal, onWait } = request;
     const { builder, zfs } = this.#options;
-    if ((await this.#find(id, signal)).finished) return;
+    if ((await this.#find(id, signal)).finished) return false;
     using _lock = await builder.lock("template", id, { signal, onWait });
     // While it was not ours it may have been finished, or left half-way.
     const found = await this.#find(id, signal);
-    if (found.finished) return;
+    if (found.finished) return false;
     if (found.broken) await zfs.destroy(this.dataset(id), { recursive: true });
     if (found.unfinished) await builder.discard("template", id);
     await builder.tidy();
     await this.#build(request);
+    return true;
   }
 
   async #build({ id, provenance, build, layered, signal, onWait }: TemplateRequest): Promise<void> {

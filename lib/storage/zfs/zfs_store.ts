@@ -7,7 +7,7 @@
  * @module
  */
 
-import { reasonOf } from "../../errors.ts";
+import { EnrootError, reasonOf } from "../../errors.ts";
 import { existsSync } from "../../sys/exists.ts";
 import { childOf, type DatasetName, lastComponent } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
@@ -38,7 +38,9 @@ import {
   type Place,
   removeMountPoint,
 } from "./mounter.ts";
+import { isNoSpace } from "./no_space.ts";
 import { locateStore, type StoreLocation } from "./store_dataset.ts";
+import { Sweeper } from "./sweeper.ts";
 import { Templates } from "./templates.ts";
 
 /** How a store is opened. */
@@ -47,6 +49,10 @@ export interface ZfsStoreOptions {
   readonly warn: (message: string) => void;
   /** Keep the layers of images apart, and share them between images. */
   readonly layerChain?: boolean;
+  /** How long templates are kept that are not used, in seconds; by default for ever. */
+  readonly warmSeconds?: number;
+  /** How full a quota may be before those that are not used go, from 0 to 1. */
+  readonly threshold?: number;
   readonly zfs?: Zfs;
   readonly uid?: number;
 }
@@ -60,6 +66,9 @@ export class ZfsStore implements EphemeralStore {
   readonly #layout: Layout;
   readonly #templates: Templates;
   readonly #ephemerals: Ephemerals;
+  readonly #sweeper: Sweeper;
+  readonly #keepsNothing: boolean;
+  #hasFilled = false;
   readonly #warn: (message: string) => void;
 
   /**
@@ -68,6 +77,7 @@ export class ZfsStore implements EphemeralStore {
    */
   constructor(path: string, options: ZfsStoreOptions) {
     const { warn, zfs = new Zfs(), uid = Deno.uid() ?? 0, layerChain = false } = options;
+    const { warmSeconds = Infinity, threshold = 0.8 } = options;
     const mounter = mounterFor(uid);
     this.#location = locateStore(path, uid);
     this.#zfs = zfs;
@@ -79,6 +89,9 @@ export class ZfsStore implements EphemeralStore {
     const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
     this.#templates = new Templates({ ...parts, builder, layers });
     this.#ephemerals = new Ephemerals(this.#location, parts);
+    const sweeps = { ...parts, builder, warmSeconds, threshold };
+    this.#sweeper = new Sweeper(this.#location.dataset, sweeps);
+    this.#keepsNothing = warmSeconds === 0;
   }
 
   ready(): void {
@@ -86,8 +99,19 @@ export class ZfsStore implements EphemeralStore {
   }
 
   async obtainTemplate(request: TemplateRequest): Promise<Template> {
-    await this.#explained(() => this.#templates.obtain(request));
+    await this.#explained(() => this.#obtain(request));
     return { id: request.id, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+
+  /** A sweep after something was filled, and otherwise every ten minutes. */
+  async maintain(): Promise<void> {
+    if (!this.#hasFilled && !this.#sweeper.isDue()) return;
+    this.#hasFilled = false;
+    try {
+      await this.#sweeper.sweep();
+    } catch (error) {
+      this.#warn(`templates that nobody uses could not be looked for: ${reasonOf(error)}`);
+    }
   }
 
   createContainer(
@@ -174,11 +198,39 @@ export class ZfsStore implements EphemeralStore {
     return this.#explained(async () => {
       try {
         await this.#destroy(this.#place(name));
+        if (this.#keepsNothing) this.#hasFilled = true;
       } catch (error) {
         if (error instanceof ZfsError && error.reason === "not-found") throw noSuchContainer(name);
         throw error;
       }
     });
+  }
+
+  /** For want of room everything goes that is not in use, and it is tried once more. */
+  async #obtain(request: TemplateRequest): Promise<void> {
+    try {
+      this.#hasFilled = await this.#templates.obtain(request);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      await this.#sweeper.evictIdle();
+      try {
+        this.#hasFilled = await this.#templates.obtain(request);
+      } catch (second) {
+        throw isNoSpace(second) ? await this.#full(second) : second;
+      }
+    }
+  }
+
+  async #full(error: unknown): Promise<EnrootError> {
+    const { dataset } = this.#location;
+    const [row] = await this.#zfs.list([dataset], { columns: ["available"] });
+    const room = `${((Number(row?.available) || 0) / 2 ** 20).toFixed(1)} MiB`;
+    return new EnrootError(
+      "no-space",
+      `the image has no room in ${dataset}, where ${room} are free and nothing is left that could ` +
+        `go by itself: remove containers, or raise the quota (${reasonOf(error)})`,
+      { cause: error },
+    );
   }
 
   #place(name: ContainerName): Place {

@@ -1,0 +1,153 @@
+/**
+ * Removing templates and layers that nobody needs any more.
+ *
+ * What goes is decided by `lifecycle.ts` from one list of the store; it goes under its lock, and what
+ * has got a clone in the meantime is refused by ZFS and stays.
+ *
+ * @module
+ */
+
+import { reasonOf } from "../../errors.ts";
+import type { DatasetName } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import type { Zfs } from "../../zfs/zfs.ts";
+import type { Builder } from "./builder.ts";
+import { tryLockKey } from "./key_lock.ts";
+import type { Layout } from "./layout.ts";
+import {
+  describeStore,
+  evictable,
+  lifecycleColumns,
+  type LifecycleRow,
+  pressure,
+  type Stored,
+  unneededLayers,
+} from "./lifecycle.ts";
+
+/** What a sweep works with. */
+export interface SweeperOptions {
+  readonly zfs: Zfs;
+  readonly layout: Layout;
+  readonly builder: Builder;
+  readonly warn: (message: string) => void;
+  /** How long templates are kept that are not used, in seconds. */
+  readonly warmSeconds: number;
+  /** How full a quota may be before templates go that would be kept, from 0 to 1. */
+  readonly threshold: number;
+}
+
+/** How long a sweep is not due again, in milliseconds. */
+const interval = 600_000;
+
+/** The sweeps of a store. */
+export class Sweeper {
+  readonly #store: DatasetName;
+  readonly #options: SweeperOptions;
+
+  constructor(store: DatasetName, options: SweeperOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** Whether the last sweep, of any command, is ten minutes ago. No process is started to tell. */
+  isDue(): boolean {
+    const { layout } = this.#options;
+    // A store that nothing was ever imported into has nothing to sweep.
+    if (!layout.isKnown()) return false;
+    try {
+      const { mtime } = Deno.statSync(this.#mark());
+      return Date.now() - (mtime?.getTime() ?? 0) > interval;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Destroy cold templates, then under pressure also warm ones, and the layers they leave. */
+  async sweep(): Promise<void> {
+    Deno.writeTextFileSync(this.#mark(), "", { mode: 0o600 });
+    let rows = await this.#rows();
+    const gone = await this.#evictAll(evictable(this.#describe(rows), "time"));
+    for (let measured = gone > 0 ? await this.#rows() : rows;; measured = await this.#rows()) {
+      rows = await this.#collectLayers(measured);
+      if (pressure(this.#store, rows) <= this.#options.threshold) return;
+      if (!await this.#evictOne(evictable(this.#describe(rows), "pressure"))) return;
+    }
+  }
+
+  /** Destroy everything that is not in use: somebody needs the room now. */
+  async evictIdle(): Promise<void> {
+    await this.#evictAll(evictable(this.#describe(await this.#rows()), "room"));
+    await this.#collectLayers(await this.#rows());
+  }
+
+  /** @returns how many went */
+  async #evictAll(stored: readonly Stored[]): Promise<number> {
+    let gone = 0;
+    for (const each of stored) if (await this.#destroy(each)) gone++;
+    return gone;
+  }
+
+  /** The first that goes. @returns whether one did */
+  async #evictOne(stored: readonly Stored[]): Promise<boolean> {
+    for (const each of stored) if (await this.#destroy(each)) return true;
+    return false;
+  }
+
+  /**
+   * Destroy the layers that nothing stands on; not while something is being imported, which may be
+   * about to.
+   *
+   * @returns what is there afterwards
+   */
+  async #collectLayers(rows: LifecycleRow[]): Promise<LifecycleRow[]> {
+    const unneeded = unneededLayers(this.#describe(rows));
+    if (unneeded.length === 0 || this.#isImporting()) return rows;
+    for (const each of unneeded) await this.#destroy(each);
+    return await this.#rows();
+  }
+
+  async #destroy({ kind, id }: Stored): Promise<boolean> {
+    const { zfs, builder, layout, warn } = this.#options;
+    using lock = tryLockKey(layout.locks, builder.lockName(kind, id));
+    if (lock === undefined) return false;
+    const dataset = builder.dataset(kind, id);
+    try {
+      await zfs.destroy(dataset, { recursive: true, tries: 1 });
+      return true;
+    } catch (error) {
+      if (!(error instanceof ZfsError)) throw error;
+      if (error.reason === "not-found") return true;
+      // A clone that was made just now, or somebody's hold, keeps it.
+      const isInUse = error.reason === "busy" || /dependent clones|held/.test(error.message);
+      if (!isInUse) warn(`${dataset} stays: ${reasonOf(error)}`);
+      return false;
+    }
+  }
+
+  #isImporting(): boolean {
+    const { layout, builder } = this.#options;
+    return builder.lockedTemplates().some((name) => {
+      using lock = tryLockKey(layout.locks, name);
+      // One that was free was left by a killed process: it is for the next import to see.
+      lock?.leave();
+      return lock === undefined;
+    });
+  }
+
+  #describe(rows: readonly LifecycleRow[]): Stored[] {
+    const { warmSeconds } = this.#options;
+    return describeStore(this.#store, rows, { warmSeconds, now: Date.now() / 1000 });
+  }
+
+  #rows(): Promise<LifecycleRow[]> {
+    return this.#options.zfs.list([this.#store], {
+      columns: lifecycleColumns,
+      depth: 2,
+      types: ["filesystem"],
+    });
+  }
+
+  #mark(): string {
+    return `${this.#options.layout.locks}/swept`;
+  }
+}

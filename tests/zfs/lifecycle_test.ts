@@ -1,0 +1,148 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { EnrootError } from "../../lib/errors.ts";
+import { chainIds } from "../../lib/oci/chain_id.ts";
+import { parseDiffId } from "../../lib/oci/digest.ts";
+import { parseContainerName } from "../../lib/storage/container_name.ts";
+import type { LayeredBuild, TemplateRequest } from "../../lib/storage/store.ts";
+import { ZfsStore, type ZfsStoreOptions } from "../../lib/storage/zfs/zfs_store.ts";
+import { TestDataset, zfs } from "../support/zfs_bed.ts";
+
+const never = new AbortController().signal;
+const [a, b, c] = ["a", "b", "c"].map((digit) => digit.repeat(64)) as [string, string, string];
+const name = parseContainerName("kept");
+
+function open({ path }: TestDataset, options: Partial<ZfsStoreOptions> = {}): ZfsStore {
+  return new ZfsStore(path, {
+    warn: (message) => {
+      throw new Error(message);
+    },
+    ...options,
+  });
+}
+
+/** A template of so many mebibytes that do not compress. */
+function request(id: string, size = 1): TemplateRequest {
+  return {
+    id,
+    provenance: {},
+    signal: never,
+    async build(root) {
+      using file = await Deno.open(`${root}/file`, { write: true, create: true });
+      const piece = new Uint8Array(65_536);
+      for (let piece_ = 0; piece_ < size * 16; piece_++) {
+        await file.write(crypto.getRandomValues(piece));
+      }
+      await file.syncData();
+    },
+  };
+}
+
+async function templates(dataset: TestDataset): Promise<string[]> {
+  return (await dataset.contents()).filter((each) => /^\.templates\/[^@]+$/.test(each))
+    .map((each) => each.slice(".templates/".length, ".templates/".length + 1));
+}
+
+/** Move the times of a template into the past. */
+async function age({ name }: TestDataset, id: string, seconds: number): Promise<void> {
+  const then = Date.now() - seconds * 1000;
+  await zfs(
+    ...["set", `enroot:last_used=${Math.floor(then / 1000)}`],
+    ...[`enroot:imported=${new Date(then).toISOString()}`, `${name}/.templates/${id}`],
+  );
+}
+
+Deno.test("a sweep takes cold templates, and leaves those that are warm, fresh or in use", async () => {
+  await using dataset = await TestDataset.make();
+  const store = open(dataset, { warmSeconds: 1000 });
+  for (const id of [a, b, c]) await store.obtainTemplate(request(id));
+  await store.createContainer(name, { id: b }, { replace: false });
+  for (const id of [a, b]) await age(dataset, id, 2000);
+  await store.maintain();
+  assertEquals(await templates(dataset), ["b", "c"]);
+  // The next is ten minutes away, unless something is filled.
+  await age(dataset, c, 2000);
+  await store.maintain();
+  assertEquals(await templates(dataset), ["b", "c"]);
+  await Deno.utime(`${dataset.path}/.locks/swept`, 0, 0);
+  await open(dataset, { warmSeconds: 1000 }).maintain();
+  assertEquals(await templates(dataset), ["b"]);
+});
+
+Deno.test("with nothing kept, `remove` takes the template with its last container", async () => {
+  await using dataset = await TestDataset.make();
+  const store = open(dataset, { warmSeconds: 0 });
+  await store.obtainTemplate(request(a));
+  const [one, two] = [parseContainerName("one"), parseContainerName("two")];
+  for (const each of [one, two]) await store.createContainer(each, { id: a }, { replace: false });
+  // It counts as cloned once its use is later than its import.
+  await zfs("set", "enroot:imported=2020-01-01T00:00:00Z", `${dataset.name}/.templates/${a}`);
+  await store.removeContainer(one);
+  await store.maintain();
+  assertEquals(await templates(dataset), ["a"]);
+  await store.removeContainer(two);
+  await store.maintain();
+  assertEquals(await templates(dataset), []);
+});
+
+Deno.test("under pressure of a quota those used longest ago go first, the new one ends right", async () => {
+  await using dataset = await TestDataset.make(0, ["quota=40M"]);
+  const store = open(dataset, { threshold: 0.6 });
+  for (const [index, id] of [a, b].entries()) {
+    await store.obtainTemplate(request(id, 10));
+    await age(dataset, id, 5000 - index * 1000);
+  }
+  await store.obtainTemplate(request(c, 10));
+  await zfs("set", "quota=40M", dataset.name);
+  await store.maintain();
+  assertEquals(await templates(dataset), ["b", "c"]);
+});
+
+Deno.test("for want of room what is idle goes; with nothing left that could, one clear error", async () => {
+  await using dataset = await TestDataset.make(0, ["quota=20M"]);
+  const store = open(dataset);
+  await store.obtainTemplate(request(a, 12));
+  await store.obtainTemplate(request(b, 12));
+  assertEquals(await templates(dataset), ["b"]);
+  const container = await store.createContainer(name, { id: b }, { replace: false });
+  const error = await assertRejects(() => store.obtainTemplate(request(c, 12)), EnrootError);
+  assertEquals(error.code, "no-space");
+  assertStringIncludes(error.message, "MiB are free");
+  assertEquals(await templates(dataset), ["b"]);
+  assertEquals((await Deno.stat(`${container.path}/file`)).size, 12 << 20);
+  await store.removeContainer(name);
+  await store.obtainTemplate(request(c, 12));
+  assertEquals(await templates(dataset), ["c"]);
+});
+
+Deno.test("layers go with the last template that needs them, the leaf first", async () => {
+  await using dataset = await TestDataset.make();
+  const store = open(dataset, { layerChain: true, warmSeconds: 1000 });
+  const layered = (...digits: readonly string[]): LayeredBuild => {
+    const diffIds = digits.map((digit) => parseDiffId(`sha256:${digit.repeat(64)}`));
+    return {
+      layers: chainIds(diffIds).map((chainId, index) => {
+        const diffId = diffIds[index];
+        assert(diffId !== undefined);
+        return { chainId, diffId };
+      }),
+      begin() {},
+      apply: (index, root) => Deno.writeTextFile(`${root}/${digits[index]}`, ""),
+      finish: (root) => Deno.writeTextFile(`${root}/end`, ""),
+    };
+  };
+  await store.obtainTemplate({ ...request(a), layered: layered("1", "2", "3") });
+  await store.obtainTemplate({ ...request(b), layered: layered("1", "4") });
+  const count = async (): Promise<number> =>
+    (await dataset.contents()).filter((each) => /^\.layers\/[^@]+$/.test(each)).length;
+  assertEquals(await count(), 4);
+  const { path } = await store.createContainer(name, { id: b }, { replace: false });
+  assertEquals([...Deno.readDirSync(path)].map((each) => each.name).sort(), ["1", "4", "end"]);
+  await age(dataset, a, 2000);
+  await store.maintain();
+  assertEquals([await templates(dataset), await count()], [["b"], 2]);
+  await store.removeContainer(name);
+  await age(dataset, b, 2000);
+  await Deno.utime(`${dataset.path}/.locks/swept`, 0, 0);
+  await store.maintain();
+  assertEquals([await templates(dataset), await count()], [[], 0]);
+});

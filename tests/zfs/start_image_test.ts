@@ -18,7 +18,7 @@ const clones = async ({ dataset }: ZfsBed): Promise<string[]> =>
 async function isClean(store: ZfsBed): Promise<boolean> {
   const locks = [...Deno.readDirSync(`${store.dataset.path}/.locks`)].map(({ name }) => name);
   return (await clones(store)).length === 0 && (await store.dataset.mounted()).size === 0 &&
-    locks.join() === "layout";
+    locks.every((name) => name === "layout" || name === "swept");
 }
 
 /** Start the image with a command that lasts, and wait until it runs. */

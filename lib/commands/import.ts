@@ -12,7 +12,7 @@ import { defaultFileName, formatUri, parseImageUri } from "../source/uri.ts";
 import { createPartialFile, type PartialFile } from "../storage/partial_file.ts";
 import { assertPointable, formatPointer, pointerTime } from "../storage/pointer.ts";
 import { makeSquashfs } from "../storage/squashfs.ts";
-import { createStaging, tidyStaging } from "../storage/staging.ts";
+import { createStaging, tidyStaging } from "../sys/staging.ts";
 import type { Command, Context } from "./command.ts";
 import { importImage, type ImportRequest, obtainTemplate } from "./import_image.ts";
 import { parseOptions } from "./options.ts";
@@ -25,8 +25,9 @@ export const command: Command = {
 
 Import an image as a file that containers are created from.
 
-  URI  docker://[USER@][REGISTRY/]IMAGE[:TAG][@DIGEST], oci:PATH[:TAG],
-       oci-archive:PATH[:TAG] or docker-archive:PATH[:TAG]
+  URI  docker://[USER@][REGISTRY/]IMAGE[:TAG][@DIGEST], dockerd://IMAGE[:TAG],
+       podman://IMAGE[:TAG], oci:PATH[:TAG], oci-archive:PATH[:TAG] or
+       docker-archive:PATH[:TAG]
 
   -a, --arch ARCH    the architecture of the image (default: this machine's)
   -o, --output FILE  the file (default: image and tag, then .sqsh)
@@ -50,8 +51,6 @@ Import an image as a file that containers are created from.
     await withTermination(async (signal) => {
       using file = createPartialFile(output, { replace: false });
       await importAs(context, config, file, { uri, architecture: options.value("arch"), signal });
-      file.publish();
-      context.terminal.finish();
     });
     return 0;
   },
@@ -92,13 +91,15 @@ async function importPointer(
       const pointer = formatPointer({
         imageId: image.imageId,
         ...(image.manifestDigest === undefined ? {} : { manifestDigest: image.manifestDigest }),
-        architecture: image.config.architecture,
+        architecture: image.architecture,
         uri: image.uri,
         imported: pointerTime(Date.now()),
       });
       await Deno.writeTextFile(file.path, pointer);
+      file.publish();
     },
   });
+  await store.maintain();
 }
 
 /** The image becomes a file that needs no store. */
@@ -121,10 +122,12 @@ async function importSquashfs(
       await makeSquashfs(staging.path, file.path, {
         extra: config.squashOptions,
         processors: config.maxProcessors,
-        madeAt: createdAt(image),
+        madeAt: createdAt(await image.config()),
         signal,
         onProgress: (done, total) => terminal.progress("Writing", done, total),
       });
+      file.publish();
+      terminal.finish();
     },
   });
 }

@@ -9,6 +9,7 @@ import { chainIds } from "../oci/chain_id.ts";
 import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import type { Image } from "../source/image.ts";
+import { EngineIdError } from "../source/daemon/daemon_image.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
 import type { Store, StoreLayer, Template } from "../storage/store.ts";
@@ -34,17 +35,34 @@ export interface ImportRequest {
 export async function importImage(
   context: Context,
   config: Config,
-  { uri, architecture, signal, into }: ImportRequest,
+  request: ImportRequest,
 ): Promise<void> {
-  const { terminal } = context;
-  terminal.log("info", `Opening ${formatUri(uri)}`);
-  await using image = await openImage(uri, sourceOptions(context, config, architecture, signal));
+  const { uri, architecture, signal } = request;
+  context.terminal.log("info", `Opening ${formatUri(uri)}`);
+  const options = sourceOptions(context, config, architecture, signal);
+  try {
+    await importFrom(context, config, request, options);
+  } catch (error) {
+    if (!(error instanceof EngineIdError)) throw error;
+    context.terminal.log("debug", error.message);
+    await importFrom(context, config, request, { ...options, readsConfigFirst: true });
+  }
+}
+
+async function importFrom(
+  context: Context,
+  config: Config,
+  { uri, signal, into }: ImportRequest,
+  options: SourceOptions,
+): Promise<void> {
+  await using image = await openImage(uri, options);
   const count = image.layers.length;
-  const size = image.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
-  terminal.log(
+  const sizes = image.layers.flatMap(({ size }) => size === undefined ? [] : [size]);
+  const size = sizes.reduce((sum, each) => sum + each, 0);
+  context.terminal.log(
     "info",
-    `Image ${hexOf(image.imageId).slice(0, 12)}: ${count} layer${count === 1 ? "" : "s"}, ${
-      formatBytes(size)
+    `Image ${hexOf(image.imageId).slice(0, 12)}: ${count} layer${count === 1 ? "" : "s"}${
+      sizes.length < count ? "" : `, ${formatBytes(size)}`
     }`,
   );
   await using build = new ReportedBuild(context, config, { image, signal });
@@ -72,7 +90,7 @@ export async function obtainTemplate(
     id,
     provenance: {
       uri: image.uri,
-      architecture: image.config.architecture,
+      architecture: image.architecture,
       ...(image.manifestDigest === undefined ? {} : { manifestDigest: image.manifestDigest }),
     },
     signal,

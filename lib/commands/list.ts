@@ -58,7 +58,17 @@ function json(
       command: process.commandLine,
     })),
   }));
-  return `${JSON.stringify(list, null, 2)}\n`;
+  // JSON has these as they are, and a terminal may obey some of them.
+  const text = JSON.stringify(list, null, 2).replaceAll(
+    /[\x7f-\x9f]/g,
+    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
+  );
+  return `${text}\n`;
+}
+
+/** A process names itself as it likes, but is not to speak to the terminal. As in ps(1). */
+function shown(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
 
 function fancy(
@@ -70,13 +80,13 @@ function fancy(
     return processes.length === 0 ? [[name]] : processes.map((process) => [
       name,
       String(process.pid),
-      process.comm.replaceAll(" ", "_"),
+      shown(process.comm).replaceAll(/\s/g, "_") || "_",
       process.state,
       clock(process.startedAt),
       elapsed(Date.now() - process.startedAt),
       process.mountNamespace,
       process.userNamespace,
-      process.commandLine,
+      shown(process.commandLine),
     ]);
   });
   return table([[...columns], ...rows]);

@@ -69,16 +69,22 @@ async function reimport(
     return await from(first);
   } catch (error) {
     const [next] = others;
-    if (next === undefined || !(error instanceof RegistryError && error.status === 404)) {
-      throw error;
-    }
+    if (next === undefined || !isAbsence(error)) throw error;
     return await from(next);
   }
 }
 
+function isAbsence(error: unknown): boolean {
+  if (error instanceof RegistryError) return error.status === 404;
+  return error instanceof EnrootError && error.code === "no-image";
+}
+
 /** Where the image may be: by its digest, which nobody can move, then by what it was imported as. */
-function places({ uri: text, manifestDigest: digest }: Pointer): [ImageUri, ...ImageUri[]] {
+function places(
+  { uri: text, imageId, manifestDigest: digest }: Pointer,
+): [ImageUri, ...ImageUri[]] {
   const uri = parseFullUri(text);
+  if ("name" in uri) return [{ ...uri, id: imageId }, uri];
   if (uri.scheme !== "docker" || digest === undefined) return [uri];
   const pinned: ImageUri = { ...uri, reference: { ...uri.reference, digest } };
   // A reference that was pinned by its user is never followed by its tag.

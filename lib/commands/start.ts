@@ -13,11 +13,11 @@ import { withTermination } from "../process/signals.ts";
 import type { Plan } from "../runtime/plan.ts";
 import { type AtEnd, readConfigFiles, readText, start } from "../runtime/start.ts";
 import { noSuchContainer } from "../storage/container_errors.ts";
-import { parseContainerName } from "../storage/container_name.ts";
-import { type Ephemeral, makesEphemerals, type Store } from "../storage/store.ts";
+import { type ContainerName, parseContainerName } from "../storage/container_name.ts";
+import { type Container, type Ephemeral, makesEphemerals, type Store } from "../storage/store.ts";
 import { existsSync } from "../sys/exists.ts";
 import type { Command, Context } from "./command.ts";
-import { type ImageFile, readImageFile, useImageFile } from "./image_file.ts";
+import type { ImageFile } from "./image_file.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -50,14 +50,17 @@ when it ends. The command runs with the PID of this process.
 
     const config = await configOf(context);
     const store = await openStore(context, config);
-    const image = isFile(operand) ? await readImageFile(absolute(operand)) : undefined;
-    if (image === undefined && operand.includes("/") && isFile(operand)) throw notAnImage(operand);
+    const target = await findTarget(store, operand);
     // Undone only when the start fails: after it this process is the container's.
     await using undo = new AsyncDisposableStack();
-    const ephemeral = image === undefined
-      ? undefined
-      : undo.use(await ephemeralOf(context, config, store, image));
-    const path = ephemeral?.path ?? await containerPath(store, operand);
+    let path: string;
+    let atEnd: AtEnd | undefined;
+    if (target.image === undefined) path = target.container.path;
+    else {
+      const ephemeral = undo.use(await ephemeralOf(context, config, store, target.image));
+      path = ephemeral.path;
+      atEnd = releaseOf(config, ephemeral);
+    }
     const isSuperuser = Deno.uid() === 0 && config.allowSuperuser;
     const unshare = [
       ...(options.flag("net") || config.unshareNet ? ["net"] : []),
@@ -70,17 +73,45 @@ when it ends. The command runs with the PID of this process.
       userNamespace: !isSuperuser,
       helper: helperPath("enroot-nsenter"),
       secondStage: [...selfCommand(), "internal-enter"],
-      ...(ephemeral === undefined ? {} : { atEnd: releaseOf(config, ephemeral) }),
+      ...(atEnd === undefined ? {} : { atEnd }),
       environment: Deno.env.toObject(),
     });
   },
 };
 
-async function containerPath(store: Store, operand: string): Promise<string> {
-  const name = parseContainerName(operand);
-  const container = await store.container(name);
-  if (container === undefined) throw noSuchContainer(name);
-  return container.path;
+/** What is to be started: one of the two. */
+type Target =
+  | { readonly container: Container; readonly image?: undefined }
+  | { readonly container?: undefined; readonly image: ImageFile };
+
+/**
+ * What an operand names: a container before a file, because whatever lies in the current folder is no
+ * reason for a job to get something else. With a `/` in it it is a file.
+ */
+async function findTarget(store: Store, operand: string): Promise<Target> {
+  const isPath = operand.includes("/");
+  const container = isPath ? undefined : await findContainer(store, operand);
+  if (container !== undefined) return { container };
+  if (isFile(operand)) {
+    // All that importing needs comes with it, and a container does without.
+    const { readImageFile } = await import("./image_file.ts");
+    const image = await readImageFile(absolute(operand));
+    if (image !== undefined) return { image };
+    if (isPath) throw notAnImage(operand);
+  }
+  throw noSuchContainer(parseContainerName(operand));
+}
+
+async function findContainer(store: Store, operand: string): Promise<Container | undefined> {
+  let name: ContainerName;
+  try {
+    name = parseContainerName(operand);
+  } catch (error) {
+    // It may be a file's name all the same.
+    if (isFile(operand)) return undefined;
+    throw error;
+  }
+  return await store.container(name);
 }
 
 /** A throw-away container of an image file. */
@@ -98,6 +129,7 @@ async function ephemeralOf(
     );
   }
   store.ready();
+  const { useImageFile } = await import("./image_file.ts");
   let ephemeral: Ephemeral | undefined;
   await withTermination((signal) =>
     useImageFile(context, config, store, { image, signal }, async (template) => {

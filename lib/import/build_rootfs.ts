@@ -4,10 +4,11 @@
  * @module
  */
 
-import { EnrootError } from "../errors.ts";
+import { EnrootError, reasonOf } from "../errors.ts";
+import type { ImageConfig } from "../oci/image_config.ts";
 import type { LayerLimits, LayerSummary, Ownership } from "../pool/protocol.ts";
 import type { WorkerPool } from "../pool/pool.ts";
-import type { Image, Layer, LayerFile } from "../source/image.ts";
+import type { Image, Layer, OpenedLayer } from "../source/image.ts";
 import { Rootfs } from "../sys/rootfs.ts";
 import { rootfsFiles } from "./rootfs_files.ts";
 import { writeRootfsFiles } from "./write_rootfs_files.ts";
@@ -71,8 +72,10 @@ export class ImageBuild implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #summaries: LayerSummary[] = [];
-  #files: readonly Promise<LayerFile>[] = [];
+  #files: readonly Promise<OpenedLayer>[] = [];
   #first = 0;
+  /** The lowest layer that was neither applied nor passed over. */
+  #next = 0;
   #applied: Meter | undefined;
 
   constructor(image: Image, options: BuildOptions) {
@@ -93,6 +96,7 @@ export class ImageBuild implements AsyncDisposable {
     const fetched = new Meter(layers, (done, sum) => progress.onFetch(done, sum));
     this.#applied = new Meter(layers, (done, sum) => progress.onApply(done, sum));
     this.#first = first;
+    this.#passOver(first);
     this.#files = layers.map((layer) =>
       layer.open({ signal: this.#signal, onProgress: (bytes) => fetched.add(bytes) })
     );
@@ -113,6 +117,8 @@ export class ImageBuild implements AsyncDisposable {
     if (layer === undefined || file === undefined) {
       throw new RangeError(`layer ${index} is not begun`);
     }
+    this.#passOver(index);
+    this.#next = index + 1;
     if (index === 0) await resetTime(root);
     const name = `layer ${index + 1} of ${layers.length} (${layer.digest ?? layer.diffId})`;
     this.#summaries.push(await this.#applyFile(root, name, layer, await file));
@@ -120,10 +126,12 @@ export class ImageBuild implements AsyncDisposable {
 
   /** Add what is no layer's: the working folder and the generated files. */
   async finish(root: string): Promise<void> {
-    const { config, layers } = this.#image;
+    const { layers } = this.#image;
+    this.#passOver(layers.length);
+    const config = await this.#image.config();
     if (layers.length === 0) await resetTime(root);
     makeWorkingFolder(root, config.workingDir);
-    writeRootfsFiles(root, rootfsFiles(config, this.#options.provenance), createdAt(this.#image));
+    writeRootfsFiles(root, rootfsFiles(config, this.#options.provenance), createdAt(config));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -135,7 +143,7 @@ export class ImageBuild implements AsyncDisposable {
     root: string,
     name: string,
     layer: Layer,
-    file: LayerFile,
+    file: OpenedLayer,
   ): Promise<LayerSummary> {
     const { pool, ownership, limits } = this.#options;
     try {
@@ -144,21 +152,40 @@ export class ImageBuild implements AsyncDisposable {
           kind: "apply-layer",
           root,
           name,
-          file,
-          compression: layer.compression,
+          file: { path: file.path, offset: file.offset, size: file.size },
+          compression: file.compression,
           ...(layer.digest === undefined ? {} : { digest: layer.digest }),
           diffId: layer.diffId,
           ownership,
-          limits,
+          limits: limitsFor(file, limits),
         },
         { signal: this.#signal, onProgress: (bytes) => this.#applied?.add(bytes) },
       );
     } catch (error) {
       // Damaged bytes in the cache would fail every import to come.
       if (error instanceof EnrootError && error.code === "digest-mismatch") await layer.discard?.();
-      throw error;
+      // Who brings the bytes knows better why they ended.
+      throw file.failure?.() ?? error;
+    } finally {
+      file.release?.();
     }
   }
+
+  /** Layers below this one that were not applied are in the store by now. */
+  #passOver(index: number): void {
+    for (const layer of this.#image.layers.slice(this.#next, index)) layer.skip?.();
+    this.#next = Math.max(this.#next, index);
+  }
+}
+
+/** Of bytes that a source has compressed itself, how far they inflate says nothing. */
+function limitsFor(
+  { tarSize }: OpenedLayer,
+  { maxInflateRatio, ...rest }: LayerLimits,
+): LayerLimits {
+  return tarSize !== undefined || maxInflateRatio === undefined
+    ? rest
+    : { ...rest, maxInflateRatio };
 }
 
 /** A folder's time is that of its last change; the root's is the image's, if no layer says other. */
@@ -167,8 +194,8 @@ function resetTime(root: string): Promise<void> {
 }
 
 /** When the image was made, in seconds since the epoch; 0 when it does not say. */
-export function createdAt(image: Image): number {
-  const time = Date.parse(image.config.created ?? "");
+export function createdAt({ created }: ImageConfig): number {
+  const time = Date.parse(created ?? "");
   return Number.isFinite(time) && time > 0 ? Math.floor(time / 1000) : 0;
 }
 
@@ -176,7 +203,15 @@ export function createdAt(image: Image): number {
 function makeWorkingFolder(root: string, path: string): void {
   if (path === "") return;
   using rootfs = new Rootfs(root);
-  rootfs.create(path, "dir");
+  try {
+    rootfs.create(path, "dir");
+  } catch (error) {
+    throw new EnrootError(
+      "bad-working-folder",
+      `cannot make the image's working folder ${path}: ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 function total(summaries: readonly LayerSummary[]): BuildSummary {

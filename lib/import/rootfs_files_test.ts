@@ -83,8 +83,14 @@ Deno.test("/etc/fstab has a line a volume, white space escaped", () => {
 });
 
 Deno.test("a volume is taken literally, and none is the root folder", () => {
-  const text = file("fstab", { volumes: ["/", "//./", "/a/..", "/v-${SECRET}", "x/../../y", "/\0", "/z\u2003z"] });
-  const [first, second, third, ...more] = parseFstab(text, { SECRET: "s", ENROOT_ROOTFS: "/box" }, "f");
+  const text = file("fstab", {
+    volumes: ["/", "//./", "/a/..", "/v-${SECRET}", "x/../../y", "/\0", "/z\u2003z"],
+  });
+  const [first, second, third, ...more] = parseFstab(
+    text,
+    { SECRET: "s", ENROOT_ROOTFS: "/box" },
+    "f",
+  );
   assertEquals([first?.source, first?.target], ["/box/v-${SECRET}", "/v-${SECRET}"]);
   assertEquals([second?.source, second?.target], ["/box/y", "/y"]);
   assertEquals([third?.source, third?.target], ["/box/z\u2003z", "/z\u2003z"]);

@@ -10,6 +10,7 @@
 
 import { EnrootError } from "../errors.ts";
 import { callerState } from "./caller.ts";
+import { parentOf, whyNotTrusted } from "./trusted_path.ts";
 
 /** How the program was put together. */
 export type ExecutableForm = "source" | "bundle" | "compiled";
@@ -54,45 +55,61 @@ export const runtimeFlags: readonly string[] = [
 /** The runtime's name in the folder that it is unpacked to: what `ps` shows. */
 export const runtimeName = "enroot";
 
+/** The C programs that the program runs. */
+export type HelperName = "enroot-nsenter" | "enroot-zfs-mount";
+
 /**
  * Where a C helper is. One installed beside the executable, or in a `libexec/enroot` folder next to
- * its own, wins over the one that came inside it.
+ * its own, wins over the one that came inside it, if nobody but root and the caller could have put it
+ * there: the executable may lie in a folder that everybody writes to.
  *
  * `enroot-zfs-mount` is of use only with a capability, and only root can give it one: the one inside
  * the executable, unpacked for whoever calls, does not count.
  *
  * @throws {EnrootError} code `helper-missing`, with what to do
  */
-export function helperPath(name: "enroot-nsenter" | "enroot-zfs-mount"): string {
+export function helperPath(name: HelperName): string {
   const { executable } = callerState();
-  const folder = executable?.slice(0, executable.lastIndexOf("/"));
+  const folder = executable === undefined ? undefined : parentOf(executable);
   const installed = folder === undefined
     ? []
-    : [`${folder}/${name}`, `${folder}/../libexec/enroot/${name}`];
-  const candidates = [...installed, ...(name === "enroot-zfs-mount" ? [] : [builtIn(name)])];
-  const found = candidates.find(isProgram);
-  if (found !== undefined) return found;
-  if (name === "enroot-zfs-mount") throw mountHelperMissing(installed);
+    : [`${folder}/${name}`, `${parentOf(folder)}/libexec/enroot/${name}`];
+  const looked: string[] = [];
+  for (const path of installed) {
+    if (!isProgram(path)) {
+      looked.push(path);
+      continue;
+    }
+    const why = whyNotTrusted(path);
+    if (why === undefined) return path;
+    looked.push(`${path}, not used because ${why}`);
+  }
+  if (name === "enroot-zfs-mount") throw mountHelperMissing(installed, looked);
+  const own = builtIn(name);
+  if (isProgram(own)) return own;
   throw new EnrootError(
     "helper-missing",
-    `the helper ${name} is missing (looked for: ${candidates.join(", ")}): ` +
+    `the helper ${name} is missing (looked for: ${[...looked, own].join("; ")}): ` +
       (executableForm() === "source" ? "build it with `deno task helper`" : "install it again"),
   );
 }
 
 /** The helper that came with this program: inside the executable, or built in the checkout. */
-function builtIn(name: string): string {
+export function builtIn(name: HelperName): string {
   return executableForm() === "source"
     ? pathOf(`../../helper/build/${name}`)
     : inMemory(`libexec/${name}`) ?? `${payload()}/libexec/${name}`;
 }
 
-function mountHelperMissing(installed: readonly string[]): EnrootError {
+function mountHelperMissing(
+  installed: readonly string[],
+  looked: readonly string[],
+): EnrootError {
   const [place = "/usr/local/bin/enroot-zfs-mount"] = installed;
   return new EnrootError(
     "helper-missing",
     "a plain user cannot mount ZFS datasets without the helper enroot-zfs-mount, which is not " +
-      `installed (looked for: ${installed.join(", ")}): as root, run 'enroot install-helper ` +
+      `installed (looked for: ${looked.join("; ")}): as root, run 'enroot install-helper ` +
       `${place.slice(0, place.lastIndexOf("/"))}'`,
   );
 }

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly input?: Uint8Array<ArrayBuffer>;
   /** Takes its standard output as it comes; by default it is returned whole. */
   readonly onText?: (text: string) => void;
+  /** Told its standard error as it comes. */
+  readonly onErrorText?: (text: string) => void;
   /** Ends it: SIGTERM first, SIGKILL when it is still there five seconds later. */
   readonly signal?: AbortSignal;
 }
@@ -58,14 +60,16 @@ export class CommandError extends EnrootError {
 const killAfter = 5_000;
 
 /** How long the rest of standard error is waited for once a program is gone, in milliseconds. */
-const restOfStderr = 1_000;
+export const restOfStderr = 1_000;
 
 /** How much of standard error is kept, in bytes: its end tells why. */
-const keptStderr = 16_384;
+export const keptStderr = 16_384;
 
 // Which Debian package brings a program, for the advice.
 const packages: Readonly<Record<string, string>> = {
   bash: "bash",
+  docker: "docker.io",
+  podman: "podman",
   mksquashfs: "squashfs-tools",
   unsquashfs: "squashfs-tools",
   squashfuse: "squashfuse",
@@ -103,7 +107,11 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       failed.abort(error);
     }
   });
-  await using stderr = drain(child.stderr, (chunk) => tail.add(chunk));
+  const errorDecoder = new TextDecoder();
+  await using stderr = drain(child.stderr, (chunk) => {
+    tail.add(chunk);
+    options.onErrorText?.(errorDecoder.decode(chunk, { stream: true }));
+  });
   await using _fed = feed(child, input);
   const status = await child.status;
   await Promise.race([stdout.end, aborted(stop)]);
@@ -116,10 +124,15 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   return output;
 }
 
-function spawn(
+/**
+ * Start a program with its output piped, its environment whole and without a language.
+ *
+ * @throws {EnrootError} code `program-missing` or `command-failed`
+ */
+export function spawn(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
-  { cwd, input }: RunOptions,
+  { cwd, input }: Pick<RunOptions, "cwd" | "input">,
 ): Deno.ChildProcess {
   const [program = "", ...args] = argv;
   const path = findProgram(program, environment);
@@ -169,7 +182,8 @@ export function findProgram(
   );
 }
 
-function endOnAbort(child: Deno.ChildProcess, signal: AbortSignal): Disposable {
+/** End a program when the signal says so: SIGTERM, and five seconds later SIGKILL. */
+export function endOnAbort(child: Deno.ChildProcess, signal: AbortSignal): Disposable {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const end = (): void => {
     kill(child, "SIGTERM");
@@ -199,7 +213,8 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function within(milliseconds: number, work: Promise<void>): Promise<void> {
+/** Wait for work, but no longer than this. */
+export async function within(milliseconds: number, work: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds);
   await Promise.race([work, promise]);
@@ -221,7 +236,7 @@ function feed(child: Deno.ChildProcess, input: Uint8Array | undefined): AsyncDis
 }
 
 /** Read a stream; disposing stops it, whoever still has its other end. */
-function drain(
+export function drain(
   stream: ReadableStream<Uint8Array>,
   take: (chunk: Uint8Array) => void,
 ): AsyncDisposable & { readonly end: Promise<void> } {
@@ -241,7 +256,7 @@ function drain(
 }
 
 /** The last bytes of many. */
-class Tail {
+export class Tail {
   readonly #size: number;
   #kept = new Uint8Array();
 

@@ -8,7 +8,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { callerEnvironment, callerState } from "../process/caller.ts";
-import { AT, close, flock, must, O, openAt } from "../sys/at.ts";
+import { AT, close, O, openAt } from "../sys/at.ts";
 import { execve, restoreCallerState } from "../sys/exec.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { changeFolder, mount, MS, pivotRoot, unshareCgroup } from "../sys/mount.ts";
@@ -17,7 +17,9 @@ import { invocationOf } from "./command.ts";
 import { addEnvironmentFile, addEnvironmentOption } from "./environ.ts";
 import { type MountEntry, parseFstab, parseMountOption } from "./fstab.ts";
 import { mountEntry, remount } from "./mounts.ts";
+import { ownEntries } from "./own_fstab.ts";
 import type { Plan } from "./plan.ts";
+import { lockRootfsFile } from "./rootfs_lock.ts";
 import { Rootfs } from "../sys/rootfs.ts";
 import { addLoginEnvironment, type ContainerUser, userOf } from "./user.ts";
 
@@ -33,25 +35,20 @@ export function enter(descriptor: number, warn: (message: string) => void): neve
   const host = callerEnvironment();
   const variables = { ...host, ENROOT_PID: String(Deno.pid), ENROOT_ROOTFS: plan.rootfs };
 
-  mount({
-    source: "tmpfs",
-    target: plan.runtimePath,
-    type: "tmpfs",
-    flags: MS.NOSUID | MS.NODEV,
-    data: "mode=0700",
-  });
-  mount({ source: plan.rootfs, target: plan.rootfs, flags: MS.BIND | MS.REC });
-  remount(plan.rootfs, MS.NOSUID | MS.NODEV, 0, plan.rootfs);
-
   const environment = new Map<string, string>();
   let user: ContainerUser;
   let hasRc: boolean;
   {
+    // Opened before anything is mounted over it or in it, this shows the root folder and nothing else.
+    using bare = new Rootfs(plan.rootfs);
+    mountRootfs(bare, plan);
     using rootfs = new Rootfs(plan.rootfs);
-    using _lock = lockRootfs(rootfs, plan);
+    using _lock = lockRootfs(rootfs, plan, warn);
     addEnvironmentFile(environment, rootfs.readText("/etc/environment") ?? "", variables);
     for (const { text } of plan.environmentFiles) addEnvironmentFile(environment, text, variables);
-    for (const entry of mountsOf(plan, rootfs, variables)) mountEntry(rootfs, entry, warn);
+    for (const { isOwn, ...entry } of mountsOf(plan, rootfs, variables, warn)) {
+      mountEntry({ rootfs, sources: isOwn ? bare : rootfs }, entry, warn);
+    }
     for (const option of plan.environmentOptions) addEnvironmentOption(environment, option, host);
     if (plan.rc !== undefined) replaceRc(rootfs, plan, plan.rc);
     hasRc = rootfs.fileMode("/etc/rc") !== undefined;
@@ -101,16 +98,46 @@ function readPlan(descriptor: number): Plan {
   return JSON.parse(text);
 }
 
+/** A tmpfs on the runtime path, and the root folder on itself. */
+function mountRootfs(bare: Rootfs, { rootfs, runtimePath }: Plan): void {
+  const covered = Deno.realPathSync(runtimePath);
+  const place = Deno.realPathSync(rootfs);
+  mount({
+    source: "tmpfs",
+    target: runtimePath,
+    type: "tmpfs",
+    flags: MS.NOSUID | MS.NODEV,
+    data: "mode=0700",
+  });
+  // The data path may be below the runtime path, as it is without a home.
+  if (place.startsWith(`${covered}/`)) Deno.mkdirSync(place, { recursive: true });
+  bare.with(".", (path) => {
+    mount({ source: path, target: rootfs, flags: MS.BIND | MS.REC });
+  });
+  remount(rootfs, MS.NOSUID | MS.NODEV, 0, rootfs);
+}
+
+/** A mount, and whether it is the container's own file that asks for it. */
+type OrderedMount = MountEntry & { readonly isOwn: boolean };
+
 /** The mounts in their order: pass -1 first, then by pass; within a pass as they stand. */
 function mountsOf(
   plan: Plan,
   rootfs: Rootfs,
   variables: Readonly<Record<string, string>>,
-): MountEntry[] {
+  warn: (message: string) => void,
+): OrderedMount[] {
+  const own = parseFstab(
+    rootfs.readText("/etc/fstab") ?? "",
+    variables,
+    "/etc/fstab of the container",
+  );
+  const from = (isOwn: boolean, entries: readonly MountEntry[]): OrderedMount[] =>
+    entries.map((entry) => ({ ...entry, isOwn }));
   const entries = [
-    ...plan.mountFiles.flatMap(({ path, text }) => parseFstab(text, variables, path)),
-    ...parseFstab(rootfs.readText("/etc/fstab") ?? "", variables, "/etc/fstab of the container"),
-    ...plan.mountOptions.map((option) => parseMountOption(option, variables)),
+    ...plan.mountFiles.flatMap(({ path, text }) => from(false, parseFstab(text, variables, path))),
+    ...from(true, ownEntries(own, plan.rootfs, warn)),
+    ...from(false, plan.mountOptions.map((option) => parseMountOption(option, variables))),
   ];
   return entries
     .map((entry, index) => ({ entry, index }))
@@ -119,13 +146,13 @@ function mountsOf(
 }
 
 /** Starts of one container make their mount points one after the other. */
-function lockRootfs(rootfs: Rootfs, plan: Plan): Disposable {
-  const exclusive = 2;
+function lockRootfs(rootfs: Rootfs, plan: Plan, warn: (message: string) => void): Disposable {
+  const path = `${plan.rootfs}/.lock`;
   const flags = O.RDWR | O.CREAT | O.NOFOLLOW;
-  const file = openAt(AT.FDCWD, cstring(`${plan.rootfs}/.lock`), flags, 0o644);
+  const file = openAt(AT.FDCWD, cstring(path), flags, 0o644);
   // A root folder on a medium that cannot be written has nothing to be made in either.
   if (file < 0) return { [Symbol.dispose]() {} };
-  must(flock(file, exclusive), "flock", ".lock");
+  lockRootfsFile(file, { path, warn });
   rootfs.with("/.lock", (path) => {
     mount({ source: path, target: path, flags: MS.BIND });
   });

@@ -4,11 +4,13 @@
  * @module
  */
 
+import { expandVariables } from "./variables.ts";
+
 /**
  * Add the lines of an environment file: `NAME=VALUE`, one pair of quotes around the value taken off,
  * `${NAME}` replaced. Comments, ill-formed lines and `ENROOT_` variables are dropped.
  *
- * @param variables what `${NAME}` stands for; a name that is not there stands for nothing
+ * @param variables as for {@linkcode expandVariables}
  */
 export function addEnvironmentFile(
   environment: Map<string, string>,
@@ -16,16 +18,10 @@ export function addEnvironmentFile(
   variables: Readonly<Record<string, string>>,
 ): void {
   for (const line of text.split("\n")) {
-    const [, name, value] = /^\s*([A-Za-z_][A-Za-z0-9_.-]*)=(.*?)\r?$/.exec(line) ?? [];
+    const [, name, value] = /^\s*([A-Za-z_][A-Za-z0-9_.-]*)=([^\0]*?)\r?$/.exec(line) ?? [];
     if (name === undefined || value === undefined || name.startsWith("ENROOT_")) continue;
-    const [, , quoted] = /^(["'])(.*)\1$/.exec(value.trimEnd()) ?? [];
-    environment.set(
-      name,
-      (quoted ?? value).replaceAll(
-        /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g,
-        (_, other) => variables[other] ?? "",
-      ),
-    );
+    const [, , quoted] = /^(["'])(.*)\1$/s.exec(value.trimEnd()) ?? [];
+    environment.set(name, expandVariables(quoted ?? value, variables));
   }
 }
 
@@ -42,6 +38,7 @@ export function addEnvironmentOption(
   const at = option.indexOf("=");
   const name = at < 0 ? option : option.slice(0, at);
   if (name === "" || name.startsWith("ENROOT_")) return;
-  const value = at < 0 ? host[name] : option.slice(at + 1);
+  const fromHost = Object.hasOwn(host, name) ? host[name] : undefined;
+  const value = at < 0 ? fromHost : option.slice(at + 1);
   if (value !== undefined) environment.set(name, value);
 }

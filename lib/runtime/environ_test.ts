@@ -13,6 +13,10 @@ const files: [text: string, expected: Record<string, string>][] = [
   ["# C=1\n\n=x\nno line\n1A=x\nENROOT_Y=1\n", {}],
   ["A=\r\nB=b=c\r\n", { A: "", B: "b=c" }],
   ["  A=1", { A: "1" }],
+  ["A=${ENROOT_DOLLAR}{TERM}", { A: "${TERM}" }],
+  ["A=${constructor}${toString}|", { A: "|" }],
+  ["A=x\0y\nB=2", { B: "2" }],
+  ["A=one\u2028line\nB=a\rb", { A: "one\u2028line", B: "a\rb" }],
 ];
 for (const [text, expected] of files) {
   Deno.test(`the environment file ${JSON.stringify(text)} is read`, () => {
@@ -31,6 +35,7 @@ const options: [option: string, expected: Record<string, string>][] = [
   ["ENROOT_X", {}],
   ["ENROOT_X=1", {}],
   ["=1", {}],
+  ["constructor", {}],
 ];
 for (const [option, expected] of options) {
   Deno.test(`--env ${option} sets ${JSON.stringify(expected)}`, () => {

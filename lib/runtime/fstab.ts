@@ -9,6 +9,7 @@
 
 import { EnrootError } from "../errors.ts";
 import { MS } from "../sys/mount.ts";
+import { expandVariables } from "./variables.ts";
 
 /** What is made where a target is missing. */
 export type Create = "dir" | "file" | "auto";
@@ -44,7 +45,7 @@ export interface MountEntry {
 }
 
 /** Options that set or clear a flag. */
-const flagOptions: Readonly<Record<string, readonly [set: number, clear: number]>> = {
+const flagOptions: ReadonlyMap<string, readonly [set: number, clear: number]> = table({
   ro: [MS.RDONLY, 0],
   rw: [0, MS.RDONLY],
   nosuid: [MS.NOSUID, 0],
@@ -73,9 +74,9 @@ const flagOptions: Readonly<Record<string, readonly [set: number, clear: number]
   bind: [MS.BIND, 0],
   rbind: [MS.BIND | MS.REC, 0],
   defaults: [0, MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.SYNCHRONOUS],
-};
+});
 
-const propagationOptions: Readonly<Record<string, number>> = {
+const propagationOptions: ReadonlyMap<string, number> = table({
   shared: MS.SHARED,
   slave: MS.SLAVE,
   private: MS.PRIVATE,
@@ -84,7 +85,7 @@ const propagationOptions: Readonly<Record<string, number>> = {
   rslave: MS.SLAVE | MS.REC,
   rprivate: MS.PRIVATE | MS.REC,
   runbindable: MS.UNBINDABLE | MS.REC,
-};
+});
 
 /** What mount(8) itself acts on, and what means nothing here. */
 const ignoredOptions =
@@ -93,7 +94,7 @@ const ignoredOptions =
 /**
  * Read lines of fstab.
  *
- * @param variables what `${NAME}` stands for; a name that is not there stands for nothing
+ * @param variables as for {@linkcode expandVariables}
  * @param place the file, for messages
  * @throws {EnrootError} code `bad-fstab`, naming place and line
  */
@@ -105,7 +106,7 @@ export function parseFstab(
   return text.split("\n").flatMap((line, index) => {
     const content = line.trim();
     if (content === "" || content.startsWith("#")) return [];
-    return [parseFields(content.split(/\s+/), variables, `${place}:${index + 1}`)];
+    return [parseFields(content.split(/[ \t-\r]+/), variables, `${place}:${index + 1}`)];
   });
 }
 
@@ -131,11 +132,7 @@ function parseFields(
   const refuse = (why: string): never => {
     throw new EnrootError("bad-fstab", `${place}: ${why}`);
   };
-  const expanded = fields.map((field) =>
-    unescape(
-      field.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name) => variables[name] ?? ""),
-    )
-  );
+  const expanded = fields.map((field) => unescape(expandVariables(field, variables)));
   const [source = "", target = "", ...rest] = expanded;
   if (source === "" || target === "") refuse("a mount needs a source and a target");
   if (expanded.length > 6) refuse("there are more than six fields");
@@ -168,8 +165,8 @@ function parseOptions(
   const propagation: number[] = [];
   const data: string[] = [];
   for (const word of words) {
-    const [set, clear] = flagOptions[word] ?? [];
-    const spreads = propagationOptions[word];
+    const [set, clear] = flagOptions.get(word) ?? [];
+    const spreads = propagationOptions.get(word);
     if (set !== undefined && clear !== undefined) {
       flags = flags & ~clear | set;
       cleared = cleared & ~set | clear;
@@ -201,8 +198,13 @@ function createOf(word: string, refuse: (why: string) => never): Create {
 }
 
 function isOption(word: string): boolean {
-  return word in flagOptions || word in propagationOptions || ownWords.includes(word) ||
+  return flagOptions.has(word) || propagationOptions.has(word) || ownWords.includes(word) ||
     /^(?:x-|[a-z]+=)/.test(word);
+}
+
+/** Words are an image's too: none may be found that is not in the table. */
+function table<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T> {
+  return new Map(Object.entries(entries));
 }
 
 /** The octal escapes of fstab(5). */

@@ -41,6 +41,13 @@ const lines: [line: string, expected: Partial<MountEntry>][] = [
   ["none /b none x-detach", { detach: true }],
   ["/a /b none bind,nofail,silent", { nofail: true, silent: true, data: "" }],
   ["/a /b none bind,x-systemd.automount,_netdev,noauto", { data: "" }],
+  ["tmpfs /b tmpfs constructor,toString", {
+    type: "tmpfs",
+    data: "constructor,toString",
+    flags: 0,
+  }],
+  ["tmpfs /b constructor", { type: "constructor", create: "dir" }],
+  ["${constructor}/x /b none bind", { source: "/x" }],
   ["host:/x /b nfs vers=4.2,soft", { type: "nfs", data: "vers=4.2,soft" }],
 ];
 for (const [line, expected] of lines) {

@@ -16,22 +16,27 @@ import { AT } from "../sys/at.ts";
 const perMountFlags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME |
   MS.RELATIME | MS.STRICTATIME;
 
+/** Where entries are mounted. */
+export interface MountPlaces {
+  /** The container's root folder, with what is mounted in it: targets are resolved inside it. */
+  readonly rootfs: Rootfs;
+  /** Sources that lie in the root folder are resolved inside this; other sources are the host's. */
+  readonly sources: Rootfs;
+}
+
 /**
  * Mount an entry.
- *
- * Targets are resolved inside the root folder, and so are sources that lie in it; other sources are
- * the host's.
  *
  * @param warn told of an entry that is done without
  * @throws {SysError} when it fails and may not
  */
 export function mountEntry(
-  rootfs: Rootfs,
+  places: MountPlaces,
   entry: MountEntry,
   warn: (message: string) => void,
 ): void {
   try {
-    attempt(rootfs, entry);
+    attempt(places, entry);
   } catch (error) {
     const message = `${entry.place}: cannot mount ${entry.source} on ${entry.target}: ${
       reasonOf(error)
@@ -67,13 +72,13 @@ export function remount(path: string, set: number, clear: number, subject: strin
   }
 }
 
-function attempt(rootfs: Rootfs, entry: MountEntry): void {
+function attempt({ rootfs, sources }: MountPlaces, entry: MountEntry): void {
   const { target, flags } = entry;
   if (entry.detach) {
     rootfs.with(target, (path) => unmount(path, MNT_DETACH));
     return;
   }
-  withSource(rootfs, entry, (source) => {
+  withSource(sources, entry, (source) => {
     if (entry.create !== undefined) rootfs.create(target, kindOf(entry.create, source));
     const isBind = (flags & MS.BIND) !== 0;
     if (entry.move) {
@@ -118,7 +123,8 @@ function withSource(
   const isPath = (flags & MS.BIND) !== 0 || move;
   const inside = `${rootfs.path}/`;
   if (!isPath || !source.startsWith(inside)) return use(source);
-  const path = source.slice(inside.length);
+  // A relative path is one below the root folder, "" the folder itself.
+  const path = source.slice(inside.length) || ".";
   if (rootfs.fileMode(path) === undefined) rootfs.create(path, "dir");
   rootfs.with(path, use);
 }

@@ -80,6 +80,11 @@ export function parseStat(
   return { comm, state, startTicks };
 }
 
+/** Arguments as one line; each ended in NUL, but a process may have written anything over them. */
+export function parseCommandLine(text: string): string {
+  return text.split(/[\0\n]/).map((word) => word.trim()).join(" ").trimEnd();
+}
+
 function describe(
   pid: number,
   roots: ReadonlyMap<string, string>,
@@ -91,8 +96,7 @@ function describe(
     if (root === undefined) return undefined;
     const stat = parseStat(Deno.readTextFileSync(`/proc/${pid}/stat`));
     if (stat === undefined) return undefined;
-    const commandLine = Deno.readTextFileSync(`/proc/${pid}/cmdline`)
-      .replace(/\0+$/, "").replaceAll(/\s*[\0\n]\s*/g, " ");
+    const commandLine = parseCommandLine(Deno.readTextFileSync(`/proc/${pid}/cmdline`));
     return {
       pid,
       root,

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseStat, runningIn } from "./running.ts";
+import { parseCommandLine, parseStat, runningIn } from "./running.ts";
 
 Deno.test("a name with brackets and spaces does not shift the fields of /proc/PID/stat", () => {
   const rest = Array.from({ length: 18 }, (_, index) => String(index)).join(" ");
@@ -15,6 +15,24 @@ for (const bad of ["", "42", "42 (a)", "42 (a) S 1 2", "x (a) S"]) {
     assertEquals(parseStat(bad), undefined);
   });
 }
+
+const commandLines: [text: string, line: string][] = [
+  ["sh\0-c\0echo  a\0", "sh -c echo  a"],
+  ["sh\0-c\0\n  a\n  b\n\0", "sh -c  a b"],
+  ["a\0\0b\0\0\0", "a  b"],
+  ["", ""],
+];
+for (const [text, line] of commandLines) {
+  Deno.test(`the arguments ${JSON.stringify(text)} are shown as '${line}'`, () => {
+    assertEquals(parseCommandLine(text), line);
+  });
+}
+
+Deno.test("arguments of any content are shown in no time", () => {
+  const begun = performance.now();
+  for (const each of [" ", "\0", "\n"]) parseCommandLine(`${each.repeat(2_000_000)}x`);
+  assert(performance.now() - begun < 2000);
+});
 
 Deno.test("the processes of a root folder are found by their root directory", () => {
   const found = runningIn(["/", "/nonexistent"]);

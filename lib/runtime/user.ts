@@ -22,7 +22,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * @param fallbackName what he is called when the container does not know him
  */
 export function userOf(uid: number, read: ReadText, fallbackName: string): ContainerUser {
-  const fields = (read("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"))
+  const fields = linesOf(read("/etc/passwd")).map((line) => line.split(":", 7))
     .find((each) => each[2] === String(uid));
   const [name, , , , , home, shell] = fields ?? [];
   return {
@@ -43,9 +43,14 @@ export function addLoginEnvironment(
   isRoot: boolean,
   read: ReadText,
 ): void {
-  const definitions = read("/etc/login.defs") ?? "";
-  const defined = (name: string): string | undefined =>
-    new RegExp(`^\\s*${name}\\s+(?:PATH=|TZ=)?"?([^"\\n]*?)"?\\s*$`, "m").exec(definitions)?.[1];
+  const definitions = linesOf(read("/etc/login.defs"));
+  const defined = (name: string): string | undefined => {
+    for (const line of definitions) {
+      const [first, ...rest] = line.trim().split(/[ \t]+/);
+      if (first !== name || rest.length === 0) continue;
+      return unquote(rest.join(" ").replace(/^(?:PATH|TZ)=/, ""));
+    }
+  };
   const set = (name: string, value: string | undefined): void => {
     if (value !== undefined && value !== "" && !environment.has(name)) environment.set(name, value);
   };
@@ -56,11 +61,24 @@ export function addLoginEnvironment(
   set("LOGNAME", user.name);
   set("PATH", defined(isRoot ? "ENV_SUPATH" : "ENV_PATH") ?? defaultPath);
   set("TZ", timeZone(defined("ENV_TZ")));
-  for (const line of (read("/etc/locale.conf") ?? read("/etc/default/locale") ?? "").split("\n")) {
-    const [, name, value] = /^\s*(LANG|LANGUAGE|LC_[A-Z]+)=["']?([^"']*?)["']?\s*$/.exec(line) ??
-      [];
-    if (name !== undefined) set(name, value);
+  for (const line of linesOf(read("/etc/locale.conf") ?? read("/etc/default/locale"))) {
+    const [, name, value] = /^(LANG|LANGUAGE|LC_[A-Z]+)=(.*)$/s.exec(line.trim()) ?? [];
+    if (name !== undefined && value !== undefined) set(name, unquote(value));
   }
+}
+
+/**
+ * Lines of a file of the image, which may hold anything: what reads them must take time in proportion.
+ * A line that holds a NUL can mean nothing that a program could be given.
+ */
+function linesOf(text: string | undefined): string[] {
+  return (text ?? "").split("\n").filter((line) => !line.includes("\0"));
+}
+
+function unquote(text: string): string {
+  const [quote] = text;
+  const isQuoted = text.length > 1 && (quote === '"' || quote === "'") && text.endsWith(quote);
+  return isQuoted ? text.slice(1, -1) : text;
 }
 
 /** A file name in the place of a zone is not read: the container's localtime says the same. */

@@ -20,7 +20,8 @@ import {
   statAt,
   utimeAt,
 } from "./at.ts";
-import { cstring } from "./libc.ts";
+import { cstring, SysError } from "./libc.ts";
+import { openUp } from "./open_up.ts";
 
 /** How many symlinks a path may lead through, as in the kernel. */
 const maxLinks = 40;
@@ -95,7 +96,8 @@ export class Rootfs implements Disposable {
 
   /**
    * Make a folder or an empty file where a path leads, when nothing is there: the folders above it
-   * too, and the target of a symlink that dangles.
+   * too, and the target of a symlink that dangles. A folder that its owner may not write is no
+   * obstacle to him.
    *
    * What is made has the time 0 and the folder it is in keeps its own: the same image makes the same
    * tree, whenever that is.
@@ -103,60 +105,100 @@ export class Rootfs implements Disposable {
    * @throws {EnrootError} when something is in the way
    */
   create(path: string, kind: "dir" | "file"): void {
-    let name = normalize(path);
-    for (let links = 0; links < maxLinks; links++) {
-      if (name === "") return;
-      const at = name.lastIndexOf("/");
-      const parent = at < 0 ? "" : name.slice(0, at);
-      this.create(parent, "dir");
-      const link = this.#createOne(parent, name.slice(at + 1), kind);
-      if (link === undefined) return;
-      name = normalize(link.startsWith("/") ? link : `${parent}/${link}`);
+    using opened = new DisposableStack();
+    let ahead = normalize(path);
+    let parent = "";
+    for (let links = 0, at = 0; at < ahead.length; at++) {
+      const name = ahead[at] ?? "";
+      const isLast = at === ahead.length - 1;
+      // Only a symlink brings one; the kernel knows what is above what it leads to.
+      const link = name === ".."
+        ? undefined
+        : this.#createOne(parent, name, isLast ? kind : "dir", opened);
+      if (link === undefined) {
+        parent += `/${name}`;
+        continue;
+      }
+      if (++links > maxLinks) {
+        throw new EnrootError("bad-target", `${path}: too many symlinks in the container`);
+      }
+      if (link.startsWith("/")) parent = "";
+      ahead = [...partsOf(link), ...ahead.slice(at + 1)];
+      at = -1;
     }
-    throw new EnrootError("bad-target", `${path}: too many symlinks in the container`);
   }
 
-  /** @returns the target of a dangling symlink that is in the way */
-  #createOne(parent: string, name: string, kind: "dir" | "file"): string | undefined {
+  /**
+   * @param opened takes what is undone when all is made
+   * @returns the target of a dangling symlink that is in the way
+   */
+  #createOne(
+    parent: string,
+    name: string,
+    kind: "dir" | "file",
+    opened: DisposableStack,
+  ): string | undefined {
+    using own = new DisposableStack();
+    const flags = O.PATH | O.DIRECTORY;
     const folder = must(
-      this.open(parent === "" ? "." : parent, O.PATH | O.DIRECTORY),
+      // The root may be closed to its owner: then there is no path in it, not even ".".
+      parent === ""
+        ? openAt(AT.FDCWD, cstring(`/proc/self/fd/${this.#descriptor}`), flags)
+        : this.open(parent, flags),
       "open",
-      parent,
+      parent || this.path,
     );
+    own.defer(() => close(folder));
+    const subject = `${parent}/${name}`;
+    let made = make(folder, name, kind);
+    const before = statAt(folder, itself);
+    if (made === -E.ACCES && typeof before === "object" && before.uid === Deno.uid()) {
+      own.use(openUp(folder, parent || this.path));
+      // The next one may be in it, so it stays open until all is made.
+      opened.use(own.move());
+      made = make(folder, name, kind);
+    }
+    if (made >= 0) return undefined;
+    if (made !== -E.EXIST) must(made, kind === "dir" ? "mkdir" : "open", subject);
+    const there = this.open(subject, O.PATH);
+    if (there >= 0) {
+      close(there);
+      return undefined;
+    }
     try {
-      const cname = cstring(name);
-      const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
-      const before = statAt(folder, itself);
-      const made = kind === "dir"
-        ? mkdirAt(folder, cname, 0o755)
-        : openAt(folder, cname, flags, 0o644);
-      if (made >= 0) {
-        if (kind === "file") close(made);
-        utimeAt(folder, cname, 0, 0);
-        if (typeof before === "object") {
-          utimeAt(folder, cstring("."), before.seconds, before.nanoseconds);
-        }
-        return undefined;
-      }
-      if (made !== -E.EXIST) must(made, kind === "dir" ? "mkdir" : "open", `${parent}/${name}`);
-      const there = this.open(`${parent}/${name}`, O.PATH);
-      if (there >= 0) {
-        close(there);
-        return undefined;
-      }
       return Deno.readLinkSync(`/proc/self/fd/${folder}/${name}`);
-    } finally {
-      close(folder);
+    } catch {
+      throw new SysError("openat2", -there, subject);
     }
   }
 }
 
-/** A path without empty parts and `.`, relative to the root; `..` ends there. */
-function normalize(path: string): string {
-  const parts: string[] = [];
-  for (const part of path.split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
+/** Make one thing in a folder, without a trace in the folder's time: 0 or more, or the negative `errno`. */
+function make(folder: number, name: string, kind: "dir" | "file"): number {
+  const cname = cstring(name);
+  const before = statAt(folder, itself);
+  const made = kind === "dir"
+    ? mkdirAt(folder, cname, 0o755)
+    : openAt(folder, cname, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o644);
+  if (made < 0) return made;
+  if (kind === "file") close(made);
+  utimeAt(folder, cname, 0, 0);
+  if (typeof before === "object") {
+    utimeAt(folder, cstring("."), before.seconds, before.nanoseconds);
   }
-  return parts.join("/");
+  return 0;
+}
+
+/** The parts of a path relative to the root; `..` ends there. */
+function normalize(path: string): string[] {
+  const parts: string[] = [];
+  for (const part of partsOf(path)) {
+    if (part === "..") parts.pop();
+    else parts.push(part);
+  }
+  return parts;
+}
+
+function partsOf(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
 }

@@ -56,6 +56,29 @@ Deno.test("links that lead in a circle end in an error", () =>
     assertThrows(() => rootfs.create("/a", "file"), EnrootError);
   }));
 
+Deno.test("links that lead in a circle by folders below them end in an error", () =>
+  inRoot((rootfs) => {
+    Deno.symlinkSync("b/x", `${rootfs.path}/a`);
+    Deno.symlinkSync("a/x", `${rootfs.path}/b`);
+    assertThrows(() => rootfs.create("/a/deep", "file"), EnrootError, "too many symlinks");
+  }));
+
+Deno.test("a path of any length ends in an error, not in a full stack", () =>
+  inRoot((rootfs) => {
+    const error = assertThrows(() => rootfs.create("/a".repeat(100_000), "dir"), EnrootError);
+    assertEquals(error.code, "ENAMETOOLONG");
+  }));
+
+Deno.test("what stands above a dangling link's target is above what it leads to", () =>
+  inRoot((rootfs) => {
+    Deno.mkdirSync(`${rootfs.path}/deep/folder`, { recursive: true });
+    Deno.symlinkSync("deep/folder", `${rootfs.path}/short`);
+    Deno.symlinkSync("../made/here", `${rootfs.path}/deep/folder/link`);
+    rootfs.create("/short/link", "file");
+    assertEquals(Deno.statSync(`${rootfs.path}/deep/made/here`).isFile, true);
+    assertEquals(Deno.statSync(`${rootfs.path}/short/link`).isFile, true);
+  }));
+
 Deno.test("only regular files are read, and nothing waits for a pipe", () =>
   inRoot((rootfs) => {
     const { success } = new Deno.Command("mkfifo", { args: [`${rootfs.path}/pipe`] }).outputSync();

@@ -10,9 +10,9 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { SysError } from "../../sys/libc.ts";
 import { renameNoReplace } from "../../sys/rename.ts";
+import { createStaging, type Staging, tidyStaging } from "../../sys/staging.ts";
 import { nameTaken, noSuchContainer } from "../container_errors.ts";
 import { type ContainerName, parseContainerName } from "../container_name.ts";
-import { createStaging, type Staging, tidyStaging } from "../staging.ts";
 import type {
   Capabilities,
   Container,
@@ -78,6 +78,11 @@ export class DirStore implements Store {
     await build(staging.path);
     undo.move();
     return new DirTemplate(staging);
+  }
+
+  /** Nothing is kept that is not a container. */
+  maintain(): Promise<void> {
+    return Promise.resolve();
   }
 
   createContainer(

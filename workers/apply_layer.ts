@@ -34,3 +34,6 @@ self.onmessage = async ({ data: request }) => {
     self.postMessage({ kind: "failed", id, error: encodeError(error) } satisfies Reply);
   }
 };
+
+const thread = Deno.readLinkSync("/proc/thread-self");
+self.postMessage({ kind: "ready", thread } satisfies Reply);

@@ -4,13 +4,13 @@
  * @module
  */
 
-import * as z from "zod/mini";
 import { EnrootError, reasonOf } from "../errors.ts";
 import { parseConfFile, type Setting } from "./conf_file.ts";
 import { defaultsOf } from "./defaults.ts";
 import { textOf } from "./describe.ts";
 import { expandSettings } from "./expand.ts";
 import { isAllowedKey, type Key, keys, type Values } from "./keys.ts";
+import { type Parser, Refusal } from "./values.ts";
 
 /** Everything that can be configured. Frozen. */
 export interface Config extends Values {
@@ -57,9 +57,9 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
 
   const values: Record<string, unknown> = {};
   const variables: Record<string, string> = {};
-  for (const [name, { property, schema, fallback }] of Object.entries<Key>(keys)) {
+  for (const [name, { property, parse: read, fallback }] of Object.entries<Key>(keys)) {
     const { setting, isOff } = valueOf(set, name);
-    const value = setting === undefined ? fallback(defaults) : parse(schema, setting);
+    const value = setting === undefined ? fallback(defaults) : parse(read, setting);
     values[property] = isOff && typeof value === "boolean" ? false : value;
     const text = values[property] === false ? "" : textOf(values[property]);
     if (text !== "") variables[name] = text;
@@ -68,13 +68,13 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
     const { setting } = valueOf(set, name);
     if (setting !== undefined) variables[name] = setting.value;
   }
-  // The table of keys makes both types: each property is there, and of its schema's type.
+  // The table of keys makes both types: each property is there, and of its parser's type.
   return Object.freeze({ ...values, variables: Object.freeze(variables) }) as Config;
 }
 
 function sysconfPath(set: ReadonlyMap<string, Setting>): string {
   const { setting } = valueOf(set, "ENROOT_SYSCONF_PATH");
-  return setting === undefined ? "/etc/enroot" : parse(keys.ENROOT_SYSCONF_PATH.schema, setting);
+  return setting === undefined ? "/etc/enroot" : parse(keys.ENROOT_SYSCONF_PATH.parse, setting);
 }
 
 /** What a key is set to, when it is, and not to a word for off. */
@@ -88,13 +88,12 @@ function valueOf(
   return { setting, isOff: false };
 }
 
-function parse<T>(schema: z.ZodMiniType<T, string>, { key, value, place }: Setting): T {
-  const parsed = z.safeParse(schema, value);
-  if (parsed.success) return parsed.data;
-  const wanted = parsed.error.issues[0]?.message ?? "another value";
+function parse<T>(read: Parser<T>, { key, value, place }: Setting): T {
+  const parsed = read(value);
+  if (!(parsed instanceof Refusal)) return parsed;
   throw new EnrootError(
     "bad-config-value",
-    `${key}='${value}' (${place}) is not valid: it must be ${wanted}`,
+    `${key}='${value}' (${place}) is not valid: it must be ${parsed.wanted}`,
   );
 }
 

@@ -4,7 +4,6 @@
  * @module
  */
 
-import * as z from "zod/mini";
 import * as value from "./values.ts";
 
 /** Facts that defaults are computed from. */
@@ -21,7 +20,7 @@ export interface Defaults {
 export interface Key<T = unknown> {
   /** Its name in the {@linkcode Config} object. */
   readonly property: string;
-  readonly schema: z.ZodMiniType<T, string>;
+  readonly parse: value.Parser<T>;
   /** The value when it is not set; `undefined` stands for "not set". */
   readonly fallback: (defaults: Defaults) => T | undefined;
   /** How the default is written in the documentation. */
@@ -30,21 +29,21 @@ export interface Key<T = unknown> {
 
 function key<const P extends string, T, D extends T | undefined>(
   property: P,
-  schema: z.ZodMiniType<T, string>,
+  parse: value.Parser<T>,
   shown: string,
   fallback: (defaults: Defaults) => D,
 ): {
   property: P;
-  schema: z.ZodMiniType<T, string>;
+  parse: value.Parser<T>;
   shown: string;
   fallback: (defaults: Defaults) => D;
 } {
-  return { property, schema, shown, fallback };
+  return { property, parse, shown, fallback };
 }
 
 const off = (): false => false;
 const unset = (): undefined => undefined;
-const flag = value.flag as z.ZodMiniType<boolean, string>;
+const { flag } = value;
 
 /** The keys by name. */
 export const keys = {
@@ -107,7 +106,7 @@ export const keys = {
   ENROOT_NATIVE_OVERLAYFS: key("nativeOverlayfs", flag, "yes", () => true),
   ENROOT_STORAGE_BACKEND: key(
     "storageBackend",
-    z.enum(["dir", "zfs"], "dir or zfs"),
+    value.oneOf(["dir", "zfs"], "dir or zfs"),
     "dir",
     () => "dir" as const,
   ),
@@ -125,7 +124,7 @@ export const keys = {
   ),
   ENROOT_ZFS_IMPORT_FORMAT: key(
     "zfsImportFormat",
-    z.enum(["pointer", "squashfs"], "pointer or squashfs"),
+    value.oneOf(["pointer", "squashfs"], "pointer or squashfs"),
     "pointer",
     () => "pointer" as const,
   ),
@@ -136,7 +135,7 @@ export const keys = {
   ENROOT_TEMPLATE_STORE: key("templateStore", value.text, "unset", unset),
   ENROOT_LOG_LEVEL: key(
     "logLevel",
-    z.enum(["debug", "info", "warn", "warning", "error"], "debug, info, warning or error"),
+    value.oneOf(["debug", "info", "warn", "warning", "error"], "debug, info, warning or error"),
     "info",
     () => "info" as const,
   ),
@@ -149,7 +148,7 @@ export type KeyName = keyof typeof keys;
 /** The values of all keys, by their property names. */
 export type Values = {
   readonly [N in KeyName as (typeof keys)[N]["property"]]:
-    | z.infer<(typeof keys)[N]["schema"]>
+    | Exclude<ReturnType<(typeof keys)[N]["parse"]>, value.Refusal>
     | ReturnType<(typeof keys)[N]["fallback"]>;
 };
 

@@ -11,6 +11,7 @@ import {
   chmodAt,
   chmodFd,
   close,
+  closeWritten,
   E,
   linkAt,
   mkdirAt,
@@ -32,7 +33,8 @@ import { removeTreeAt } from "../sys/remove_tree.ts";
 import { type ByteString, display, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarHandler } from "../tar/reader.ts";
-import { chown, Folders, type OpenFolder } from "./folders.ts";
+import { Folders, type OpenFolder } from "./folders.ts";
+import type { Guard } from "./guard.ts";
 import type { Metadata } from "./metadata.ts";
 import { entryPath, isBelowDev, meaningOf } from "./path.ts";
 import { LowerContent } from "./whiteout.ts";
@@ -57,17 +59,23 @@ export class Applier implements TarHandler, Disposable {
   readonly #folders: Folders;
   readonly #metadata: Metadata;
   readonly #lower: LowerContent;
+  readonly #guard: Guard;
   #file: OpenFile | undefined;
 
-  /** @param root the root folder, absolute */
-  constructor(root: string, metadata: Metadata) {
+  /**
+   * @param root the root folder, absolute
+   * @param guard asked at every step
+   */
+  constructor(root: string, metadata: Metadata, guard: Guard) {
     this.#folders = new Folders(root, metadata);
     this.#metadata = metadata;
-    this.#lower = new LowerContent(this.#folders);
+    this.#lower = new LowerContent(this.#folders, guard.check);
+    this.#guard = guard;
   }
 
   /** @throws {EnrootError} when the entry cannot be, or cannot be made */
   entry(entry: TarEntry): void {
+    this.#guard.check();
     this.entries++;
     this.#folders.trim();
     const path = entryPath(entry.path);
@@ -105,25 +113,21 @@ export class Applier implements TarHandler, Disposable {
   end(): void {
     const file = this.#file;
     if (file === undefined) return;
-    this.#file = undefined;
-    try {
-      const { descriptor, entry, subject } = file;
-      if (entry.extents !== undefined) {
-        must(truncate(descriptor, entry.size), "ftruncate", subject);
-      }
-      this.#metadata.own(descriptor, entry, subject);
-      must(chmodFd(descriptor, this.#metadata.fileMode(entry.mode)), "chmod", subject);
-      if (entry.xattrs.size > 0) this.#metadata.setXattrs(descriptor, entry, subject);
-      const { seconds, nanoseconds } = entry.mtime;
-      must(utimeFd(descriptor, seconds, nanoseconds), "utimensat", subject);
-    } finally {
-      close(file.descriptor);
+    const { descriptor, entry, subject } = file;
+    if (entry.extents !== undefined) {
+      must(truncate(descriptor, entry.size), "ftruncate", subject);
     }
+    this.#metadata.give(descriptor, entry, subject);
+    must(chmodFd(descriptor, this.#metadata.fileMode(entry.mode)), "chmod", subject);
+    const { seconds, nanoseconds } = entry.mtime;
+    must(utimeFd(descriptor, seconds, nanoseconds), "utimensat", subject);
+    this.#file = undefined;
+    must(closeWritten(descriptor), "close", subject);
   }
 
   /** The archive is at its end: folders get their metadata. @throws {SysError} */
   finish(): void {
-    this.#folders.finish();
+    this.#folders.finish(this.#guard.check);
   }
 
   [Symbol.dispose](): void {
@@ -148,8 +152,7 @@ export class Applier implements TarHandler, Disposable {
           "symlink",
           (at, as) => symlinkAt(toCString(entry.linkPath), at, as),
         );
-        // What lies behind a path may now be elsewhere.
-        this.#folders.forget();
+        this.#folders.linked();
         return this.#finishNode(this.#folders.open(parent.folder.path), name, entry);
       case "fifo":
         return this.#makeNode(parent, name, entry, S.IFIFO);
@@ -165,6 +168,7 @@ export class Applier implements TarHandler, Disposable {
   }
 
   #makeFile(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
+    this.#guard.file(entry);
     const descriptor = this.#replacing(
       parent,
       name,
@@ -188,7 +192,6 @@ export class Applier implements TarHandler, Disposable {
       made = mkdirAt(parent.descriptor, cname, 0o700);
     }
     must(made, "mkdir", this.#subject(parent, name));
-    this.#folders.fresh(parent, name);
     this.#folders.describe(parent, name, entry);
   }
 
@@ -238,10 +241,7 @@ export class Applier implements TarHandler, Disposable {
 
   /** Owner and time of what has no descriptor of its own. */
   #finishNode(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
-    const { uid, gid, xattrs } = entry;
-    const subject = this.#subject(parent, name);
-    if (this.#metadata.isNumeric) chown(parent.descriptor, name, uid, gid, subject);
-    this.#metadata.skippedXattrs += xattrs.size;
+    this.#metadata.giveName(parent.descriptor, name, entry, this.#subject(parent, name));
     this.#setTime(parent, name, entry);
   }
 
@@ -269,8 +269,9 @@ export class Applier implements TarHandler, Disposable {
   }
 
   #remove(parent: OpenFolder, name: ByteString): void {
-    removeTreeAt(parent.descriptor, toCString(name), this.#subject(parent, name));
-    this.#folders.forget();
+    const subject = this.#subject(parent, name);
+    removeTreeAt(parent.descriptor, toCString(name), subject, this.#guard.check);
+    this.#folders.removed(parent.folder, name);
   }
 
   #subject(parent: OpenFolder, name: ByteString): string {

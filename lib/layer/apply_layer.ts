@@ -12,10 +12,8 @@ import { readRegion } from "../streams/file_region.ts";
 import { inflate } from "../streams/inflate.ts";
 import { TarReader } from "../tar/reader.ts";
 import { Applier } from "./applier.ts";
+import { Guard } from "./guard.ts";
 import { Metadata } from "./metadata.ts";
-
-/** A ratio is only judged once this many bytes came out: small archives compress to almost nothing. */
-const judgedFrom = 16 << 20;
 
 /**
  * Apply a layer.
@@ -33,22 +31,17 @@ export async function applyLayer(
   onProgress: (bytes: number) => void,
 ): Promise<LayerSummary> {
   const { name, file, compression, digest, diffId, ownership } = request;
-  const cancelled = new Int32Array(request.cancelled);
+  const guard = new Guard(request);
   const metadata = new Metadata(ownership === "numeric", Deno.uid() === 0);
-  using applier = new Applier(request.root, metadata);
+  using applier = new Applier(request.root, metadata, guard);
   const reader = new TarReader(applier);
   const storedHash = digest === undefined ? undefined : createHash("sha256");
   const tarHash = createHash("sha256");
-  let read = 0;
-  let tarSize = 0;
 
   async function* stored(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     for await (const bytes of readRegion(file, name)) {
-      if (Atomics.load(cancelled, 0) !== 0) {
-        throw new EnrootError("cancelled", `${name}: cancelled`);
-      }
+      guard.stored(bytes.length);
       storedHash?.update(bytes);
-      read += bytes.length;
       onProgress(bytes.length);
       yield bytes;
     }
@@ -56,8 +49,7 @@ export async function applyLayer(
 
   try {
     await inflate(stored(), compression, (bytes) => {
-      tarSize += bytes.length;
-      checkLimits(request, tarSize, read);
+      guard.tar(bytes.length);
       tarHash.update(bytes);
       reader.write(bytes);
     }, name);
@@ -70,7 +62,7 @@ export async function applyLayer(
   applier.finish();
   return {
     entries: applier.entries,
-    tarSize,
+    tarSize: guard.tarSize,
     skippedDevices: applier.skippedDevices,
     skippedXattrs: metadata.skippedXattrs,
   };
@@ -85,6 +77,8 @@ export async function applyLayer(
       const actual = `sha256:${hash.digest("hex")}`;
       if (actual !== digest) return new DigestMismatchError(name, digest, actual);
     }
+    // What comes from inflating names the layer already.
+    if (error.code === "bad-compression") return error;
     return new EnrootError(error.code, `${name}: ${error.message}`, { cause: error });
   }
 }
@@ -92,23 +86,4 @@ export async function applyLayer(
 function checkDigest(what: string, expected: string | undefined, hex: string | undefined): void {
   if (expected === undefined || expected === `sha256:${hex}`) return;
   throw new DigestMismatchError(what, expected, `sha256:${hex}`);
-}
-
-function checkLimits({ name, limits }: ApplyLayer, tarSize: number, read: number): void {
-  if (limits.maxSize !== undefined && tarSize > limits.maxSize) {
-    throw new EnrootError(
-      "too-large",
-      `${name} has more than ${limits.maxSize} bytes (ENROOT_MAX_LAYER_SIZE)`,
-    );
-  }
-  if (
-    limits.maxInflateRatio !== undefined && tarSize > judgedFrom &&
-    tarSize > read * limits.maxInflateRatio
-  ) {
-    throw new EnrootError(
-      "too-large",
-      `${name} inflates to more than ${limits.maxInflateRatio} times its size ` +
-        "(ENROOT_MAX_INFLATE_RATIO)",
-    );
-  }
 }

@@ -1,83 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { file, folder, hardlink, Place, sha256, symlink } from "../../tests/support/layer_place.ts";
 import { rawArchive, rawMember, rawPax } from "../../tests/support/raw_tar.ts";
 import { EnrootError } from "../errors.ts";
 import { parseDiffId, parseDigest } from "../oci/digest.ts";
-import type { ApplyLayer, LayerSummary } from "../pool/protocol.ts";
-import { removeTree } from "../sys/remove_tree.ts";
+import type { ApplyLayer } from "../pool/protocol.ts";
 import { applyLayer } from "./apply_layer.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-const sha256 = (bytes: Uint8Array): string =>
-  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-const file = (name: string, content = ""): Bytes => rawMember({ name, content });
-const folder = (name: string, mode = 0o755, mtime = 5): Bytes =>
-  rawMember({ name, type: "5", mode, mtime });
-const symlink = (name: string, linkname: string): Bytes => rawMember({ name, type: "2", linkname });
-const hardlink = (name: string, linkname: string): Bytes =>
-  rawMember({ name, type: "1", linkname });
-
-/** A root folder to apply layers to, beside a folder that must stay as it is. */
-class Place implements Disposable {
-  readonly top = Deno.makeTempDirSync();
-  readonly root = `${this.top}/root`;
-  readonly outside = `${this.top}/outside`;
-
-  constructor() {
-    Deno.mkdirSync(this.root);
-    Deno.mkdirSync(this.outside);
-    Deno.writeTextFileSync(`${this.outside}/victim`, "untouched");
-  }
-
-  async apply(tar: Bytes, changes: Partial<ApplyLayer> = {}): Promise<LayerSummary> {
-    const path = `${this.top}/layer`;
-    const stored = changes.compression === "gzip" ? gzipSync(tar) : tar;
-    await Deno.writeFile(path, stored);
-    return await applyLayer({
-      kind: "apply-layer",
-      id: 0,
-      root: this.root,
-      name: "layer 1",
-      file: { path, offset: 0, size: stored.length },
-      compression: "none",
-      digest: parseDigest(sha256(stored)),
-      diffId: parseDiffId(sha256(tar)),
-      ownership: "caller",
-      limits: {},
-      cancelled: new SharedArrayBuffer(4),
-      ...changes,
-    }, () => {});
-  }
-
-  /** Apply layers of these members, one after the other. */
-  async layers(...layers: Bytes[][]): Promise<void> {
-    for (const members of layers) await this.apply(rawArchive(...members));
-  }
-
-  /** What is in the root: paths, folders with a final slash, files with their content. */
-  list(path = ""): string[] {
-    return [...Deno.readDirSync(`${this.root}/${path}`)].flatMap(
-      ({ name, isDirectory, isFile }) => {
-        const whole = `${path}${name}`;
-        if (isDirectory) return [`${whole}/`, ...this.list(`${whole}/`)];
-        return [isFile ? `${whole}=${Deno.readTextFileSync(`${this.root}/${whole}`)}` : whole];
-      },
-    ).sort();
-  }
-
-  stat(path: string): Deno.FileInfo {
-    return Deno.lstatSync(`${this.root}/${path}`);
-  }
-
-  [Symbol.dispose](): void {
-    const outside = [...Deno.readDirSync(this.outside)].map(({ name }) => name);
-    const victim = Deno.readTextFileSync(`${this.outside}/victim`);
-    removeTree(this.top);
-    assertEquals([outside, victim], [["victim"], "untouched"]);
-  }
-}
 
 const semantics: [what: string, layers: Bytes[][], expected: string[]][] = [
   ["a file is replaced by a later layer", [[file("a", "1")], [file("a", "2")]], ["a=2"]],

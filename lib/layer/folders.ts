@@ -10,7 +10,6 @@ import {
   AT,
   chmodAt,
   chmodFd,
-  chownAt,
   close,
   E,
   itself,
@@ -18,59 +17,63 @@ import {
   must,
   O,
   openAt,
-  openInRoot,
+  readLinkAt,
+  S,
   type Stat,
   statAt,
   utimeFd,
 } from "../sys/at.ts";
 import { cstring, SysError } from "../sys/libc.ts";
-import { type ByteString, display, toCString } from "../tar/byte_string.ts";
-import type { TarEntry } from "../tar/entry.ts";
-import { entryPath } from "./path.ts";
+import { type ByteString, byteString, display, toCString } from "../tar/byte_string.ts";
+import { type TarEntry, TarError } from "../tar/entry.ts";
+import { Cursor, openFolder } from "./cursor.ts";
+import { Folder } from "./folder.ts";
 import type { Metadata } from "./metadata.ts";
 
-/** A folder that this layer makes, names or writes in. */
-export interface Folder {
-  /** Small and unique in this layer; a key for what is in it. */
-  readonly id: number;
-  readonly path: ByteString;
-  readonly inode: bigint;
-  /** What it gets at the end. */
-  mode: number;
-  seconds: number;
-  nanoseconds: number;
-  /** The entry that described it, when one did: the last counts. */
-  entry: TarEntry | undefined;
-}
-
-/** A folder with an `O_PATH` descriptor, which stays open until `trim` or `forget` is called. */
+/** A folder's descriptor (O_PATH), which is good until the next folder is opened or forgotten. */
 export interface OpenFolder {
   readonly descriptor: number;
   readonly folder: Folder;
 }
 
-const self = cstring(".");
-const pathFlags = O.PATH | O.DIRECTORY;
-
 /** How many descriptors of parents are kept. */
 const keptOpen = 32;
+
+/** How many symlinks one path may lead through, as in the kernel. */
+const maxLinks = 40;
+
+/** The most bytes of a path: PATH_MAX without the NUL. */
+const maxPath = 4095;
+
+/** The most bytes of attributes that wait for the end of the layer. */
+const maxKept = 16 << 20;
 
 /** The folders of one layer. Disposing of it closes every descriptor. */
 export class Folders implements Disposable {
   readonly #root: number;
   readonly #rootPath: string;
   readonly #metadata: Metadata;
-  readonly #byInode = new Map<bigint, Folder>();
+  readonly #top: Folder;
   /** Oldest first; everything in it was resolved since the last change of any folder or symlink. */
   readonly #open = new Map<ByteString, OpenFolder>();
   #nextId = 0;
+  #kept = 0;
+  /** Whether a path was taken to lead through what is not there, and back. */
+  #hasGuessed = false;
 
   /** @param rootPath the root folder, absolute */
   constructor(rootPath: string, metadata: Metadata) {
     this.#rootPath = rootPath;
     this.#metadata = metadata;
-    const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
+    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW;
     this.#root = must(openAt(AT.FDCWD, cstring(rootPath), flags), "open", rootPath);
+    try {
+      const found = facts(this.#root, rootPath);
+      this.#top = this.#note(this.#root, found, undefined, "" as ByteString);
+    } catch (error) {
+      close(this.#root);
+      throw error;
+    }
   }
 
   /** What a path inside the root is called in messages. */
@@ -87,19 +90,7 @@ export class Folders implements Disposable {
   open(path: ByteString): OpenFolder {
     const cached = this.#open.get(path);
     if (cached !== undefined) return cached;
-    let descriptor = this.#resolve(path);
-    if (descriptor === -E.NOENT) {
-      this.#make(path);
-      descriptor = this.#resolve(path);
-    }
-    if (descriptor === -E.NOTDIR || descriptor === -E.NOENT) {
-      throw new EnrootError(
-        "bad-archive",
-        `'${display(path)}' is not a folder in the lower layers`,
-      );
-    }
-    must(descriptor, "openat2", this.subject(path));
-    const opened = { descriptor, folder: this.#register(descriptor, path) };
+    const opened = this.#walk(path);
     this.#open.set(path, opened);
     return opened;
   }
@@ -122,46 +113,52 @@ export class Folders implements Disposable {
     this.#open.clear();
   }
 
-  /** Note that an entry described a folder that is there now. */
-  describe(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
-    const path = (parent.folder.path === "" ? name : `${parent.folder.path}/${name}`) as ByteString;
-    const target = name === "" ? itself : toCString(name);
-    const descriptor = must(
-      name === "" ? openAt(parent.descriptor, self, pathFlags) : openAt(
-        parent.descriptor,
-        target,
-        pathFlags | O.NOFOLLOW,
-      ),
-      "open",
-      this.subject(path),
-    );
-    try {
-      const folder = this.#register(descriptor, path);
-      folder.mode = this.#metadata.folderMode(entry.mode);
-      folder.seconds = entry.mtime.seconds;
-      folder.nanoseconds = entry.mtime.nanoseconds;
-      folder.entry = entry;
-    } finally {
-      close(descriptor);
-    }
+  /** Note that a symlink was made, in a place that was free. */
+  linked(): void {
+    // Every part of a path that was resolved is there, but for those that `..` made up for.
+    if (this.#hasGuessed) this.forget();
   }
 
-  /** Start anew with a folder that was just made: its inode may have been another's before. */
-  fresh(parent: OpenFolder, name: ByteString): void {
-    const found = statAt(parent.descriptor, toCString(name));
-    if (typeof found === "object") this.#byInode.delete(found.inode);
-  }
-
-  /** The folder of an inode, when this layer has to do with it. */
-  known(inode: bigint): Folder | undefined {
-    return this.#byInode.get(inode);
-  }
-
-  /** Give every folder its metadata: those of the layer theirs, the others what they had. */
-  finish(): void {
+  /** Note that what had a name is removed, and what was below it. */
+  removed(parent: Folder, name: ByteString): void {
+    parent.drop(name);
     this.forget();
-    for (const folder of [...this.#byInode.values()].reverse()) this.#finishOne(folder);
-    this.#byInode.clear();
+  }
+
+  /**
+   * Note that an entry described a folder that is there now.
+   *
+   * @param name in the parent; empty for the parent itself
+   * @throws {EnrootError} when more is to be kept for the end than memory should hold
+   */
+  describe(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
+    const folder = name === "" ? parent.folder : this.#child(parent, name);
+    const kept = this.#metadata.keep(entry);
+    this.#kept += kept.size - (folder.state.kept?.size ?? 0);
+    if (this.#kept > maxKept) {
+      throw new TarError(
+        `with '${display(entry.path)}' the folders have more than ${maxKept >> 20} MiB of ` +
+          "extended attributes",
+      );
+    }
+    const { seconds, nanoseconds } = entry.mtime;
+    const mode = this.#metadata.folderMode(entry.mode);
+    Object.assign(folder.state, { mode, seconds, nanoseconds, kept });
+  }
+
+  /**
+   * Give every folder its metadata: those of the layer theirs, the others what they had.
+   *
+   * @param onStep called before each; what it throws ends the work
+   * @throws {SysError} also when one is not where it was
+   */
+  finish(onStep: () => void): void {
+    this.forget();
+    // Those below come first: their parent's mode may keep its own owner out.
+    for (const folder of [...this.#top.all()].reverse()) {
+      onStep();
+      this.#finishOne(folder);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -171,87 +168,144 @@ export class Folders implements Disposable {
 
   #finishOne(folder: Folder): void {
     const subject = this.subject(folder.path);
-    const path = folder.path === "" ? self : toCString(folder.path);
-    const descriptor = openInRoot(this.#root, path, O.RDONLY | O.DIRECTORY);
-    // It was removed, or something else is there now.
-    if (descriptor === -E.NOENT || descriptor === -E.NOTDIR) return;
-    must(descriptor, "openat2", subject);
+    const { mode, seconds, nanoseconds, kept } = folder.state;
+    const descriptor = must(openFolder(this.#root, folder, O.RDONLY), "openat2", subject);
     try {
-      if (facts(descriptor, subject).inode !== folder.inode) return;
-      if (folder.entry !== undefined) this.#metadata.own(descriptor, folder.entry, subject);
-      must(chmodFd(descriptor, folder.mode), "chmod", subject);
-      if (folder.entry !== undefined) this.#metadata.setXattrs(descriptor, folder.entry, subject);
-      must(utimeFd(descriptor, folder.seconds, folder.nanoseconds), "utimensat", subject);
+      if (kept !== undefined) this.#metadata.give(descriptor, kept, subject);
+      must(chmodFd(descriptor, mode), "chmod", subject);
+      must(utimeFd(descriptor, seconds, nanoseconds), "utimensat", subject);
     } finally {
       close(descriptor);
     }
   }
 
-  #resolve(path: ByteString): number {
-    return openInRoot(this.#root, path === "" ? self : toCString(path), pathFlags);
+  /**
+   * Follow a path as if the root were `/`, name by name: so it is known where a folder really is, and
+   * no more than two are open at a time. What is not there is taken for a folder, which is then made;
+   * a symlink may come before what it points to.
+   */
+  #walk(path: ByteString): OpenFolder {
+    const parts = path.split("/").reverse();
+    const missing: ByteString[] = [];
+    let links = 0;
+    using at = new Cursor(this.#root, this.#top, (folder) => this.subject(folder.path));
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const name = part as ByteString;
+      if (name === "" || name === ".") continue;
+      if (name === "..") {
+        if (missing.pop() === undefined) at.moveTo(at.folder.parent ?? this.#top);
+        else this.#hasGuessed = true;
+        continue;
+      }
+      if (missing.length > 0) {
+        missing.push(name);
+        continue;
+      }
+      const known = at.folder.child(name);
+      if (known !== undefined) {
+        at.moveTo(known);
+        continue;
+      }
+      const target = this.#enter(at, name, path);
+      if (target === "entered") continue;
+      if (target === "missing") {
+        missing.push(name);
+        continue;
+      }
+      if (++links > maxLinks) {
+        throw new EnrootError("bad-archive", `'${display(path)}' leads through too many symlinks`);
+      }
+      if (target[0] === slash) at.moveTo(this.#top);
+      parts.push(...byteString(target).split("/").reverse());
+    }
+    for (const name of missing) this.#make(at, name);
+    return { folder: at.folder, descriptor: at.take() };
+  }
+
+  /** Go on to a name; of a symlink, tell where it points instead. */
+  #enter(at: Cursor, name: ByteString, path: ByteString): "entered" | "missing" | Uint8Array {
+    const descriptor = openAt(at.descriptor, toCString(name), O.PATH | O.NOFOLLOW);
+    if (descriptor === -E.NOENT) return "missing";
+    const subject = this.subject(path);
+    must(descriptor, "open", subject);
+    let isKept = false;
+    try {
+      const found = facts(descriptor, subject);
+      const type = found.mode & S.IFMT;
+      if (type === S.IFLNK) {
+        const target = readLinkAt(descriptor, itself);
+        if (typeof target === "number") throw new SysError("readlink", -target, subject);
+        return target;
+      }
+      if (type !== S.IFDIR) {
+        throw new EnrootError(
+          "bad-archive",
+          `'${display(path)}' is not a folder in the lower layers`,
+        );
+      }
+      const child = this.#note(descriptor, found, at.folder, name);
+      at.moveTo(child, descriptor);
+      isKept = true;
+      return "entered";
+    } finally {
+      if (!isKept) close(descriptor);
+    }
   }
 
   /** Make a folder that no entry describes: always the same way, so that trees are the same. */
-  #make(path: ByteString): void {
-    const { parent, name } = entryPath(path);
-    const above = this.open(parent);
-    const made = mkdirAt(above.descriptor, toCString(name), 0o755);
-    if (made === -E.EXIST) return;
-    must(made, "mkdir", this.subject(path));
-    this.fresh(above, name);
-    const descriptor = must(
-      openAt(above.descriptor, toCString(name), pathFlags | O.NOFOLLOW),
-      "open",
-      this.subject(path),
-    );
+  #make(at: Cursor, name: ByteString): void {
+    const made = mkdirAt(at.descriptor, toCString(name), 0o755);
+    must(made, "mkdir", `${this.subject(at.folder.path)}/${display(name)}`);
+    const { descriptor, folder } = at;
+    const child = this.#child({ descriptor, folder }, name);
+    Object.assign(child.state, { mode: 0o755, seconds: 0, nanoseconds: 0 });
+    at.moveTo(child);
+  }
+
+  /** The folder that has a name. */
+  #child(parent: OpenFolder, name: ByteString): Folder {
+    const known = parent.folder.child(name);
+    if (known !== undefined) return known;
+    const subject = `${this.subject(parent.folder.path)}/${display(name)}`;
+    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW;
+    const descriptor = must(openAt(parent.descriptor, toCString(name), flags), "open", subject);
     try {
-      const folder = this.#register(descriptor, path);
-      folder.mode = 0o755;
-      folder.seconds = folder.nanoseconds = 0;
+      const found = facts(descriptor, subject);
+      return this.#note(descriptor, found, parent.folder, name);
     } finally {
       close(descriptor);
     }
   }
 
   /** Note what a folder was like before this layer, and make it writable. */
-  #register(descriptor: number, path: ByteString): Folder {
-    const subject = this.subject(path);
-    const { inode, mode, seconds, nanoseconds } = facts(descriptor, subject);
-    const known = this.#byInode.get(inode);
-    if (known !== undefined) return known;
-    const folder: Folder = {
-      id: this.#nextId++,
-      path,
-      inode,
-      mode: mode & 0o7777,
-      seconds,
-      nanoseconds,
-      entry: undefined,
-    };
-    if ((mode & 0o700) !== 0o700) {
-      must(chmodAt(descriptor, self, mode & 0o7777 | 0o700), "chmod", subject);
+  #note(
+    descriptor: number,
+    { mode, seconds, nanoseconds }: Stat,
+    parent: Folder | undefined,
+    name: ByteString,
+  ): Folder {
+    const state = { mode: mode & 0o7777, seconds, nanoseconds, kept: undefined };
+    const folder = new Folder(this.#nextId++, parent, name, state);
+    if (folder.pathLength > maxPath) {
+      const start = display(folder.path).slice(0, 60);
+      throw new TarError(
+        `a path of ${folder.pathLength} bytes is too long, symlinks resolved: '${start}…'`,
+      );
     }
-    this.#byInode.set(inode, folder);
-    // What is above a folder that this layer writes in is this layer's too.
-    if (path !== "") this.open(entryPath(path).parent);
+    if ((mode & 0o700) === 0o700) return folder;
+    // fchmod(2) takes no O_PATH, and "." would be looked up in a folder that may not be entered.
+    const itsName = cstring(`/proc/self/fd/${descriptor}`);
+    const changed = chmodAt(AT.FDCWD, itsName, mode & 0o7777 | 0o700);
+    must(changed, "chmod", this.subject(folder.path));
     return folder;
   }
 }
+
+const slash = "/".charCodeAt(0);
 
 /** What a descriptor is. @throws {SysError} */
 export function facts(descriptor: number, subject: string): Stat {
   const found = statAt(descriptor, itself);
   if (typeof found === "number") throw new SysError("statx", -found, subject);
   return found;
-}
-
-/** Give a name to an owner, not following a symlink. @throws {SysError} */
-export function chown(
-  folder: number,
-  name: ByteString,
-  uid: number,
-  gid: number,
-  subject: string,
-): void {
-  must(chownAt(folder, toCString(name), uid, gid), "chown", subject);
 }

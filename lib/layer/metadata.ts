@@ -6,10 +6,40 @@
 
 import { AT, chownAt, E, itself, must, setXattr } from "../sys/at.ts";
 import { SysError } from "../sys/libc.ts";
-import { toCString } from "../tar/byte_string.ts";
-import type { TarEntry } from "../tar/entry.ts";
+import { type ByteString, display, toCString } from "../tar/byte_string.ts";
+import { type TarEntry, TarError } from "../tar/entry.ts";
 
-const notSupported = 95;
+type Xattrs = ReadonlyMap<ByteString, Uint8Array<ArrayBuffer>>;
+
+/** Owner and attributes, for when everything in a folder is done. */
+export interface KeptMetadata {
+  readonly uid: number;
+  readonly gid: number;
+  /** Only those that there is a chance to set. */
+  readonly xattrs: Xattrs;
+  /** About how many bytes of memory the attributes take. */
+  readonly size: number;
+}
+
+/** The largest owner: the number above it tells chown(2) to change nothing. */
+const maxOwner = 2 ** 32 - 2;
+
+/** XATTR_SIZE_MAX of linux/limits.h. */
+const maxXattr = 65_536;
+
+/** What an attribute takes beside its bytes. */
+const perXattr = 128;
+
+const noXattrs: Xattrs = new Map();
+
+/**
+ * Why an attribute cannot be set where nothing else is wrong: the file system has none of that name,
+ * the caller may not, it is too long, or there is no room for it. A file system that is full fails
+ * what comes next as well.
+ */
+const reasonsToSkip = new Set([
+  ...[E.OPNOTSUPP, E.PERM, E.ACCES, E.TOOBIG, E.RANGE, E.NOSPC].map((reason) => -reason),
+]);
 
 /** The rules for one layer, and a count of what they left out. */
 export class Metadata {
@@ -42,33 +72,65 @@ export class Metadata {
     return this.#privileged ? mode : mode | 0o400;
   }
 
-  /** Give an open file to its owner; before its mode, which a change of owner takes bits from. */
-  own(file: number, { uid, gid }: TarEntry, subject: string): void {
-    if (this.#numeric) must(chown(file, uid, gid), "chown", subject);
+  /** What of an entry is to be given later; what never can be set is counted now, and not kept. */
+  keep({ uid, gid, xattrs }: TarEntry): KeptMetadata {
+    if (xattrs.size === 0) return { uid, gid, xattrs: noXattrs, size: 0 };
+    const kept = new Map([...xattrs].filter(([name, value]) => this.#mayBeSet(name, value)));
+    this.skippedXattrs += xattrs.size - kept.size;
+    let size = 0;
+    for (const [name, value] of kept) size += perXattr + name.length + value.length;
+    return { uid, gid, xattrs: kept, size };
   }
 
-  /** Whether names are given to owners at all. */
-  get isNumeric(): boolean {
-    return this.#numeric;
+  /**
+   * Give an open file or folder its owner and attributes. Before its mode: a change of owner takes
+   * bits from that, and a mode without `w` keeps the owner from setting attributes.
+   *
+   * @throws {EnrootError}
+   */
+  give(
+    file: number,
+    entry: Pick<TarEntry, "uid" | "gid" | "xattrs">,
+    subject: string,
+  ): void {
+    this.#own(file, itself, entry, subject);
+    for (const [name, value] of entry.xattrs) this.#setXattr(file, name, value, subject);
   }
 
-  /** Set what may be set of an entry's extended attributes, and count the rest. */
-  setXattrs(file: number, { xattrs }: TarEntry, subject: string): void {
-    for (const [name, value] of xattrs) {
-      if (!this.#numeric && !name.startsWith("user.")) {
-        this.skippedXattrs++;
-        continue;
-      }
-      const result = setXattr(file, toCString(name), value);
-      if (result >= 0) continue;
-      if (result !== -notSupported && result !== -E.PERM) {
-        throw new SysError(`setxattr ${name}`, -result, subject);
-      }
-      this.skippedXattrs++;
+  /** Give a name its owner, not following a symlink; it gets no attributes. @throws {EnrootError} */
+  giveName(folder: number, name: ByteString, entry: TarEntry, subject: string): void {
+    this.#own(folder, toCString(name), entry, subject);
+    this.skippedXattrs += entry.xattrs.size;
+  }
+
+  #own(
+    folder: number,
+    name: Uint8Array<ArrayBuffer>,
+    { uid, gid }: Pick<TarEntry, "uid" | "gid">,
+    subject: string,
+  ): void {
+    if (!this.#numeric) return;
+    if (Math.max(uid, gid) > maxOwner) {
+      throw new TarError(`the owner of '${subject}' is out of range: ${uid}:${gid}`);
     }
+    must(chownAt(folder, name, uid, gid, AT.EMPTY_PATH), "chown", subject);
   }
-}
 
-function chown(file: number, uid: number, gid: number): number {
-  return chownAt(file, itself, uid, gid, AT.EMPTY_PATH);
+  #setXattr(
+    file: number,
+    name: ByteString,
+    value: Uint8Array<ArrayBuffer>,
+    subject: string,
+  ): void {
+    const result = this.#mayBeSet(name, value) ? setXattr(file, toCString(name), value) : -E.PERM;
+    if (result >= 0) return;
+    if (!reasonsToSkip.has(result)) {
+      throw new SysError(`setxattr ${display(name)}`, -result, subject);
+    }
+    this.skippedXattrs++;
+  }
+
+  #mayBeSet(name: ByteString, value: Uint8Array): boolean {
+    return (this.#numeric || name.startsWith("user.")) && value.length <= maxXattr;
+  }
 }

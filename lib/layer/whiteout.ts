@@ -8,7 +8,8 @@ import { AT, close, E, must, namesIn, O, openAt, S, statAt, unlinkAt } from "../
 import { type CString, SysError } from "../sys/libc.ts";
 import { removeTreeAt } from "../sys/remove_tree.ts";
 import { type ByteString, byteString, toCString } from "../tar/byte_string.ts";
-import type { Folder, Folders, OpenFolder } from "./folders.ts";
+import type { Folder } from "./folder.ts";
+import type { Folders, OpenFolder } from "./folders.ts";
 
 const folderFlags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 
@@ -19,10 +20,13 @@ const folderFlags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
  */
 export class LowerContent {
   readonly #folders: Folders;
+  readonly #onStep: () => void;
   readonly #brought = new Set<string>();
 
-  constructor(folders: Folders) {
+  /** @param onStep called before each removal; what it throws ends the work */
+  constructor(folders: Folders, onStep: () => void) {
     this.#folders = folders;
+    this.#onStep = onStep;
   }
 
   /** Note that this layer brings a name. */
@@ -61,6 +65,7 @@ export class LowerContent {
 
   /** @returns whether it is gone */
   #remove(parent: number, folder: Folder, name: CString): boolean {
+    this.#onStep();
     const text = byteString(name.subarray(0, -1));
     const subject = this.#folders.subject(
       folder.path === "" ? text : `${folder.path}/${text}`,
@@ -69,9 +74,9 @@ export class LowerContent {
     const found = statAt(parent, name);
     if (found === -E.NOENT) return true;
     if (typeof found === "number") throw new SysError("statx", -found, subject);
-    const below = (found.mode & S.IFMT) === S.IFDIR ? this.#folders.known(found.inode) : undefined;
+    const below = (found.mode & S.IFMT) === S.IFDIR ? folder.child(text) : undefined;
     if (below === undefined) {
-      if (!isBrought) removeTreeAt(parent, name, subject);
+      if (!isBrought) removeTreeAt(parent, name, subject, this.#onStep);
       return !isBrought;
     }
     // A folder that this layer names or writes in stays with what this layer brought.
@@ -84,6 +89,7 @@ export class LowerContent {
     }
     if (isBrought || !isEmpty) return false;
     must(unlinkAt(parent, name, AT.REMOVEDIR), "rmdir", subject);
+    folder.drop(text);
     return true;
   }
 }

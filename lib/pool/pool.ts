@@ -4,45 +4,47 @@
  * @module
  */
 
-import { EnrootError } from "../errors.ts";
 import { decodeError } from "./errors.ts";
-import type { ApplyLayer, LayerSummary, Reply, Request } from "./protocol.ts";
+import { PoolWorker, type RequestOptions, type Waits } from "./pool_worker.ts";
+import type { ApplyLayer, LayerSummary } from "./protocol.ts";
 
-/** How long a worker may take to notice that its request is cancelled, in milliseconds. */
-const patience = 10_000;
+export type { RequestOptions } from "./pool_worker.ts";
 
-/** How a request goes on. */
-export interface RequestOptions {
-  /** Cancels it. */
-  readonly signal: AbortSignal;
-  /** Told how many more stored bytes were read. */
-  readonly onProgress: (bytes: number) => void;
+const defaultWaits: Waits = { start: 30_000, stop: 10_000, end: 10_000 };
+
+/** A request that waits for a worker. */
+interface Waiting {
+  readonly resolve: (worker: PoolWorker) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Workers that apply layers. Disposing of it ends them; nothing they do goes on after that. */
 export class WorkerPool implements AsyncDisposable {
   readonly #url: URL;
   readonly #size: number;
-  readonly #idle: Worker[] = [];
-  readonly #all = new Set<Worker>();
-  readonly #waiting: ((worker: Worker) => void)[] = [];
+  readonly #waits: Waits;
+  readonly #idle: PoolWorker[] = [];
+  readonly #all = new Set<PoolWorker>();
+  readonly #waiting = new Set<Waiting>();
   readonly #running = new Set<Promise<unknown>>();
   #nextId = 0;
 
   /**
    * @param url the workers' module
    * @param size how many there are at most; each is started when it is first needed
+   * @param waits how long they may take, where the defaults are not right
    */
-  constructor(url: URL, size: number) {
+  constructor(url: URL, size: number, waits: Partial<Waits> = {}) {
     this.#url = url;
     this.#size = size;
+    this.#waits = { ...defaultWaits, ...waits };
   }
 
   /**
    * Apply a layer, as soon as a worker is free.
    *
    * @throws {EnrootError} what the worker reports; code `worker-died` when it did; the signal's reason
-   * when it was cancelled, once the worker has stopped
+   * when it was cancelled. Whatever it is, the worker does nothing for this layer any more.
    */
   async applyLayer(
     request: Omit<ApplyLayer, "id" | "cancelled">,
@@ -59,91 +61,75 @@ export class WorkerPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#running);
-    for (const worker of this.#all) worker.terminate();
+    await Promise.all([...this.#all].map((worker) => worker.end()));
     this.#all.clear();
+    this.#idle.length = 0;
   }
 
   async #apply(
     request: Omit<ApplyLayer, "id" | "cancelled">,
     options: RequestOptions,
   ): Promise<LayerSummary> {
-    options.signal.throwIfAborted();
-    const worker = await this.#acquire();
-    let isUsable = false;
+    const { signal } = options;
+    signal.throwIfAborted();
+    const worker = await this.#acquire(signal);
     try {
+      signal.throwIfAborted();
       const cancelled = new SharedArrayBuffer(4);
       const whole: ApplyLayer = { ...request, id: this.#nextId++, cancelled };
-      const reply = await this.#ask(worker, whole, options);
-      isUsable = true;
-      options.signal.throwIfAborted();
-      if (reply.kind === "failed") throw decodeError(reply.error);
-      return reply.summary;
+      const answer = await worker.ask(whole, options);
+      signal.throwIfAborted();
+      if (answer.kind === "failed") throw decodeError(answer.error);
+      return answer.summary;
     } finally {
-      this.#release(worker, isUsable);
+      await this.#release(worker);
     }
   }
 
-  /** Send a request and wait for its end; a cancelled one is given time to stop by itself. */
-  async #ask(
-    worker: Worker,
-    request: ApplyLayer,
-    { signal, onProgress }: RequestOptions,
-  ): Promise<Exclude<Reply, { kind: "progress" }>> {
-    const { promise, resolve, reject } = Promise.withResolvers<
-      Exclude<Reply, { kind: "progress" }>
-    >();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const cancel = (): void => {
-      Atomics.store(new Int32Array(request.cancelled), 0, 1);
-      timer = setTimeout(() => reject(died(request, "it did not stop when told to")), patience);
+  /** A worker that is free, or one more, or the next that becomes free. */
+  async #acquire(signal: AbortSignal): Promise<PoolWorker> {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (idle.isUsable) return idle;
+      await idle.end();
+      this.#all.delete(idle);
+    }
+    if (this.#all.size < this.#size) return this.#start();
+    const { promise, resolve, reject } = Promise.withResolvers<PoolWorker>();
+    const waiting = { resolve, reject };
+    const leave = (): void => {
+      this.#waiting.delete(waiting);
+      reject(signal.reason);
     };
-    const onMessage = ({ data }: MessageEvent<Reply>): void => {
-      if (data.id !== request.id) return;
-      if (data.kind === "progress") onProgress(data.bytes);
-      else resolve(data);
-    };
-    const onError = (event: ErrorEvent): void => {
-      event.preventDefault();
-      reject(died(request, event.message));
-    };
-    signal.addEventListener("abort", cancel);
-    worker.addEventListener("message", onMessage);
-    worker.addEventListener("error", onError);
+    this.#waiting.add(waiting);
+    signal.addEventListener("abort", leave);
     try {
-      worker.postMessage(request satisfies Request);
       return await promise;
     } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", cancel);
-      worker.removeEventListener("message", onMessage);
-      worker.removeEventListener("error", onError);
+      signal.removeEventListener("abort", leave);
     }
   }
 
-  #acquire(): Promise<Worker> {
-    const idle = this.#idle.pop();
-    if (idle !== undefined) return Promise.resolve(idle);
-    if (this.#all.size < this.#size) return Promise.resolve(this.#start());
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #release(worker: Worker, isUsable: boolean): void {
-    if (!isUsable) {
-      worker.terminate();
+  async #release(worker: PoolWorker): Promise<void> {
+    if (!worker.isUsable) {
+      await worker.end();
       this.#all.delete(worker);
     }
-    const next = this.#waiting.shift();
-    if (next !== undefined) next(isUsable ? worker : this.#start());
-    else if (isUsable) this.#idle.push(worker);
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      if (worker.isUsable) this.#idle.push(worker);
+      return;
+    }
+    this.#waiting.delete(next);
+    try {
+      next.resolve(worker.isUsable ? worker : this.#start());
+    } catch (error) {
+      next.reject(error);
+    }
   }
 
-  #start(): Worker {
-    const worker = new Worker(this.#url, { type: "module" });
+  #start(): PoolWorker {
+    const worker = new PoolWorker(this.#url, this.#waits);
     this.#all.add(worker);
     return worker;
   }
-}
-
-function died({ name }: ApplyLayer, why: string): EnrootError {
-  return new EnrootError("worker-died", `${name}: the worker that applied it failed: ${why}`);
 }

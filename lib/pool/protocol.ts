@@ -11,7 +11,10 @@ import type { LayerCompression } from "../oci/media_type.ts";
 /** Who files belong to: everything to the caller, or the numbers of the archive (root only). */
 export type Ownership = "caller" | "numeric";
 
-/** Bounds that a layer must keep, beyond the size the manifest states. */
+/**
+ * Bounds that a layer must keep, beyond the size the manifest states. The holes of sparse files count
+ * as bytes of its tar.
+ */
 export interface LayerLimits {
   /** The most bytes its tar may have; absent: no limit. */
   readonly maxSize?: number;
@@ -61,6 +64,13 @@ export interface EncodedError {
   readonly stack?: string;
 }
 
+/** The worker takes requests. It says so once, before anything else. */
+export interface Ready {
+  readonly kind: "ready";
+  /** The thread it runs in, as a path below `/proc`: it is there for as long as the thread. */
+  readonly thread: string;
+}
+
 /** So many more stored bytes of the layer were read. */
 export interface Progress {
   readonly kind: "progress";
@@ -82,5 +92,8 @@ export interface Failed {
   readonly error: EncodedError;
 }
 
-/** Everything a worker answers. */
-export type Reply = Progress | Applied | Failed;
+/** The end of a request. */
+export type Answer = Applied | Failed;
+
+/** Everything a worker says. */
+export type Reply = Ready | Progress | Answer;

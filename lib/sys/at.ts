@@ -8,17 +8,24 @@
  * @module
  */
 
-import { attempt, type CString, SysError } from "./libc.ts";
+import { attempt, type CString, errno, SysError } from "./libc.ts";
 
 /** Numbers from `asm-generic/errno-base.h` that callers look for. */
 export const E = {
   PERM: 1,
   NOENT: 2,
+  IO: 5,
+  TOOBIG: 7,
+  BADF: 9,
+  AGAIN: 11,
   ACCES: 13,
   EXIST: 17,
   XDEV: 18,
   NOTDIR: 20,
   ISDIR: 21,
+  NOSPC: 28,
+  RANGE: 34,
+  OPNOTSUPP: 95,
 } as const;
 
 const arm = Deno.build.arch === "aarch64";
@@ -63,6 +70,7 @@ const libc = Deno.dlopen("libc.so.6", {
   mknodat: { parameters: ["i32", "buffer", "u32", "u64"], result: "i32", optional: true },
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
   symlinkat: { parameters: ["buffer", "i32", "buffer"], result: "i32" },
+  readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
@@ -110,11 +118,24 @@ export function openBeneath(folder: number, path: CString, flags: number): numbe
   return openAt2(folder, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
+/** How long `EAGAIN` is answered by trying again, in milliseconds. */
+const patience = 10_000;
+
 function openAt2(folder: number, path: CString, flags: number, resolve: bigint): number {
   openHow[0] = BigInt(flags | O.CLOEXEC);
   openHow[1] = 0n;
   openHow[2] = resolve;
-  return attempt(() => call.syscall(SYS_openat2, BigInt(folder), path, openHowBytes, 24n));
+  let deadline: number | undefined;
+  for (;;) {
+    const result = attempt(() =>
+      call.syscall(SYS_openat2, BigInt(folder), path, openHowBytes, 24n)
+    );
+    // Of a path with `..` the kernel cannot tell where it led when anything was renamed or mounted
+    // meanwhile, by anybody, anywhere: openat2(2) has the caller try again.
+    if (result !== -E.AGAIN) return result;
+    deadline ??= performance.now() + patience;
+    if (performance.now() > deadline) return result;
+  }
 }
 
 /** openat(2); the descriptor closes on exec. */
@@ -122,9 +143,18 @@ export function openAt(folder: number, name: CString, flags: number, mode = 0): 
   return attempt(() => call.openat(folder, name, flags | O.CLOEXEC, mode));
 }
 
-/** close(2). */
+/** close(2), of what was not written to: there is nothing that its failure could mean. */
 export function close(descriptor: number): void {
   call.close(descriptor);
+}
+
+/**
+ * close(2) of a file that was written: 0, or the negative `errno`. Some file systems, NFS for one, say
+ * only here that they could not store what was written. The descriptor is closed either way.
+ */
+export function closeWritten(descriptor: number): number {
+  // Once only: by a second time the number may be another file's.
+  return call.close(descriptor) === 0 ? 0 : -(errno() || E.IO);
 }
 
 /** Write all of the bytes, at the file's position: 0, or the negative `errno`. */
@@ -168,6 +198,15 @@ export function linkAt(from: number, old: CString, to: number, name: CString): n
 /** symlinkat(2). */
 export function symlinkAt(target: CString, folder: number, name: CString): number {
   return attempt(() => call.symlinkat(target, folder, name));
+}
+
+const linkBuffer = new Uint8Array(4096);
+
+/** readlinkat(2): where a symlink points, or the negative `errno`. */
+export function readLinkAt(folder: number, name: CString): Uint8Array<ArrayBuffer> | number {
+  const size = BigInt(linkBuffer.length);
+  const length = attempt(() => call.readlinkat(folder, name, linkBuffer, size));
+  return length < 0 ? length : linkBuffer.slice(0, length);
 }
 
 /** unlinkat(2). @param flags 0, or `AT.REMOVEDIR` for a folder */

@@ -63,8 +63,8 @@ export function attempt(call: () => number | bigint): number {
 
 const maxAttempts = 16;
 
-/** `errno` of this thread, as far as nothing else was called since. */
-function errno(): number {
+/** `errno` of this thread, as far as nothing else was called since: see {@linkcode attempt}. */
+export function errno(): number {
   const location = core.symbols.__errno_location();
   if (location === null) throw new Error("__errno_location gave no address");
   return new Deno.UnsafePointerView(location).getInt32();

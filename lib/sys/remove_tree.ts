@@ -59,9 +59,15 @@ export function removeTree(path: string): void {
  * not there.
  *
  * @param subject what it is called in messages
+ * @param onStep called before each removal in a folder; what it throws ends the work
  * @throws {SysError} as {@linkcode removeTree}
  */
-export function removeTreeAt(parent: number, name: CString, subject: string): void {
+export function removeTreeAt(
+  parent: number,
+  name: CString,
+  subject: string,
+  onStep: () => void = () => {},
+): void {
   if (!removeFile(parent, name, subject)) return;
   const levels: Level[] = [];
   let folder = descend(parent, name, levels, subject);
@@ -69,6 +75,7 @@ export function removeTreeAt(parent: number, name: CString, subject: string): vo
     for (;;) {
       const level = levels.at(-1);
       if (level === undefined) return;
+      onStep();
       const next = level.left.pop();
       if (next !== undefined) {
         if (removeFile(folder, next, subject)) {

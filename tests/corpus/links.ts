@@ -89,6 +89,21 @@ export const links: readonly Case[] = [
   gives("has a file below a symlink that leads nowhere", [
     tar(symlink("a", "b/c"), file("a/d", "1")),
   ], ["l a -> b/c", "d 755 b", "d 755 b/c", "f 644 b/c/d 1"]),
+  gives("has a file below a symlink that leads by way of what is not there", [
+    tar(symlink("a", "x/../y"), file("a/b", "1")),
+  ], ["l a -> x/../y", "d 755 y", "f 644 y/b 1"]),
+  gives("has a symlink that leads elsewhere once a folder was written in through it", [
+    tar(folder("a", 0o555), file("a/t", "1"), file("a/h", "2"), folder("b"), file("b/h", "3")),
+    tar(symlink("s", "a")),
+    tar(file("s/n", "4"), symlink("s", "b"), file("a/m", "5"), hardlink("a/h", "a/t")),
+  ], [
+    ...["d 555 a", "f 644 a/h 1", "f 644 a/m 5", "f 644 a/n 4", "f 644 a/t = a/h"],
+    ...["d 755 b", "f 644 b/h 3", "l s -> b"],
+  ]),
+  gives("has a folder in the place of a symlink that its parent was written in through", [
+    tar(folder("a", 0o555), symlink("s", "a")),
+    tar(file("s/n", "1"), folder("s"), file("s/m", "2"), file("a/z", "3")),
+  ], ["d 555 a", "f 644 a/n 1", "f 644 a/z 3", "d 755 s", "f 644 s/m 2"]),
   gives("has a file in the place of a symlink to a file", [
     tar(file("a", "1"), symlink("b", "a"), file("b", "2")),
   ], ["f 644 a 1", "f 644 b 2"]),

@@ -6,15 +6,12 @@
 
 import type { Config } from "../config/config.ts";
 import { EnrootError } from "../errors.ts";
-import { helperPath } from "../process/assets.ts";
-import { digestOfFile } from "../storage/file_digest.ts";
+import { hexOf } from "../oci/digest.ts";
 import { type Pointer, readPointer } from "../storage/pointer.ts";
-import { isSquashfs, unpackSquashfs } from "../storage/squashfs.ts";
+import { isSquashfs } from "../storage/squashfs.ts";
 import type { Store, TemplateReference } from "../storage/store.ts";
 import type { Context } from "./command.ts";
-import { templateIdOf } from "./import_image.ts";
-import { usePointer } from "./pointer_file.ts";
-import { ownershipOf, warnings } from "./reported_build.ts";
+import { templateIdOf } from "./template_id.ts";
 
 /** An image file that was looked at. */
 export interface ImageFile {
@@ -40,8 +37,8 @@ export async function readImageFile(path: string): Promise<ImageFile | undefined
 /**
  * Use the template of an image file: the one in the store, or one that is made now.
  *
- * @param use may be called a second time, when the template that it asked for by its id is not there
- * (code `no-template`)
+ * @param use is called with a pointer's id alone first, so that nothing is asked of the store before,
+ * and a second time when there is no such template (code `no-template`)
  * @throws {EnrootError} code `pointer-on-dir` when the store keeps no templates to point to
  */
 export async function useImageFile(
@@ -52,7 +49,11 @@ export async function useImageFile(
   use: (template: TemplateReference) => Promise<void>,
 ): Promise<void> {
   const { path, pointer } = image;
-  if (pointer === undefined) return await useSquashfs(context, config, store, path, signal, use);
+  // What is loaded here and below is more than all the rest, and a cached image needs none of it.
+  if (pointer === undefined) {
+    const { useSquashfs } = await import("./squashfs_file.ts");
+    return await useSquashfs(context, config, store, { path, signal }, use);
+  }
   if (!store.capabilities.keepsTemplates) {
     throw new EnrootError(
       "pointer-on-dir",
@@ -60,42 +61,12 @@ export async function useImageFile(
         "or import the image with --format=squashfs",
     );
   }
-  await usePointer(context, config, store, { pointer, signal }, use);
-}
-
-async function useSquashfs(
-  { terminal }: Context,
-  config: Config,
-  store: Store,
-  path: string,
-  signal: AbortSignal,
-  use: (template: TemplateReference) => Promise<void>,
-): Promise<void> {
-  // Where nothing is shared there is no need to know the file by its content.
-  const content = store.capabilities.keepsTemplates
-    ? await digestOfFile(path, {
-      memory: `${config.cachePath}/digests`,
-      signal,
-      onProgress: (done, total) => terminal.progress("Reading", done, total),
-    })
-    : "";
-  const keepsOwners = ownershipOf(config) === "numeric";
-  await using template = await store.obtainTemplate({
-    id: templateIdOf(config, content),
-    provenance: {},
-    signal,
-    async build(root) {
-      terminal.log("info", `Extracting ${path}`);
-      const summary = await unpackSquashfs(path, root, {
-        processors: config.maxProcessors,
-        asRoot: keepsOwners ? [] : [helperPath("enroot-nsenter"), "--user", "--remap-root", "--"],
-        signal,
-        onProgress: (done, total) => terminal.progress("Extracting", done, total),
-      });
-      for (const warning of warnings(summary)) terminal.log("warning", warning);
-    },
-    onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which extracts this image`),
-  });
-  await use(template);
-  terminal.finish();
+  try {
+    await use({ id: templateIdOf(config, hexOf(pointer.imageId)) });
+  } catch (error) {
+    if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
+    context.terminal.log("info", "The image is not in the store any more: importing it again");
+    const { useImportedAgain } = await import("./pointer_file.ts");
+    await useImportedAgain(context, config, store, { pointer, signal }, use);
+  }
 }

@@ -6,7 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { chainIds } from "../oci/chain_id.ts";
-import { type Digest, hexOf } from "../oci/digest.ts";
+import { hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import type { Image } from "../source/image.ts";
 import { EngineIdError } from "../source/daemon/daemon_image.ts";
@@ -14,7 +14,8 @@ import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
 import type { Store, StoreLayer, Template } from "../storage/store.ts";
 import type { Context } from "./command.ts";
-import { ownershipOf, ReportedBuild } from "./reported_build.ts";
+import { ReportedBuild } from "./reported_build.ts";
+import { ownershipOf, templateIdOf } from "./template_id.ts";
 import { formatBytes } from "./units.ts";
 
 /** What is imported, and where to. */
@@ -84,7 +85,7 @@ export async function obtainTemplate(
     readonly signal: AbortSignal;
   },
 ): Promise<Template> {
-  const id = templateId(config, image.imageId);
+  const id = templateIdOf(config, hexOf(image.imageId));
   let isBuilt = false;
   const template = await store.obtainTemplate({
     id,
@@ -115,19 +116,6 @@ export async function obtainTemplate(
   });
   if (!isBuilt) terminal.log("info", `Reusing template ${id.slice(0, 12)}`);
   return template;
-}
-
-/**
- * The id of an image's template. Files that keep their owners make another tree than files that all
- * belong to the one who imports.
- */
-export function templateId(config: Config, imageId: Digest): string {
-  return templateIdOf(config, hexOf(imageId));
-}
-
-/** As {@linkcode templateId}. @param content what names the image's content */
-export function templateIdOf(config: Config, content: string): string {
-  return `${content}${ownershipOf(config) === "numeric" ? "-owners" : ""}`;
 }
 
 function storeLayers({ layers }: Image): StoreLayer[] {

@@ -11,7 +11,7 @@ import { formatUri, type ImageUri, parseFullUri } from "../source/uri.ts";
 import type { Pointer } from "../storage/pointer.ts";
 import type { Store, TemplateReference } from "../storage/store.ts";
 import type { Context } from "./command.ts";
-import { importImage, obtainTemplate, templateId } from "./import_image.ts";
+import { importImage, obtainTemplate } from "./import_image.ts";
 
 /** A pointer that is to be used. */
 export interface PointerRequest {
@@ -20,29 +20,11 @@ export interface PointerRequest {
 }
 
 /**
- * Use the template of a pointer's image, and where that is gone, a new one, imported from where the
- * image came from.
+ * Use the template of an image that is imported again, from where it came from.
  *
- * @param use is called with the id alone first, so that nothing is asked of the store before
  * @throws {EnrootError} code `image-changed` when only another image is there now
  */
-export async function usePointer(
-  context: Context,
-  config: Config,
-  store: Store,
-  request: PointerRequest,
-  use: (template: TemplateReference) => Promise<void>,
-): Promise<void> {
-  try {
-    await use({ id: templateId(config, request.pointer.imageId) });
-  } catch (error) {
-    if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
-    context.terminal.log("info", "The image is not in the store any more: importing it again");
-    await reimport(context, config, store, request, use);
-  }
-}
-
-async function reimport(
+export async function useImportedAgain(
   context: Context,
   config: Config,
   store: Store,

@@ -10,6 +10,8 @@ import { WorkerPool } from "../pool/pool.ts";
 import { workerUrl } from "../process/assets.ts";
 import type { Image } from "../source/image.ts";
 import type { Context } from "./command.ts";
+import { leftOut } from "./left_out.ts";
+import { ownershipOf } from "./template_id.ts";
 import { formatBytes } from "./units.ts";
 
 /** An image to be built, and whom to tell. */
@@ -94,25 +96,6 @@ export class ReportedBuild implements AsyncDisposable {
       "info",
       `Extracted ${summary.entries} entries, ${formatBytes(summary.tarSize)}, in ${seconds} s`,
     );
-    for (const warning of warnings(summary)) terminal.log("warning", warning);
+    for (const warning of leftOut(summary)) terminal.log("warning", warning);
   }
-}
-
-/** Whose files are. Numbers of the image's own are for root, who asks for them. */
-export function ownershipOf(config: Config): "numeric" | "caller" {
-  return config.allowSuperuser && Deno.uid() === 0 ? "numeric" : "caller";
-}
-
-/** What is said of what was left out. */
-export function warnings(
-  { skippedDevices, skippedXattrs }: Pick<BuildSummary, "skippedDevices" | "skippedXattrs">,
-): string[] {
-  return [
-    ...(skippedDevices > 0
-      ? [`${skippedDevices} device nodes were left out: a container's devices come from the host`]
-      : []),
-    ...(skippedXattrs > 0
-      ? [`${skippedXattrs} extended attributes or ACLs could not be set and were left out`]
-      : []),
-  ];
 }

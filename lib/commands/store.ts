@@ -5,7 +5,6 @@
  */
 
 import { type Config, loadConfig } from "../config/config.ts";
-import { DirStore } from "../storage/dir/dir_store.ts";
 import type { Store } from "../storage/store.ts";
 import type { Context } from "./command.ts";
 
@@ -24,8 +23,10 @@ export async function openStore({ terminal }: Context, config: Config): Promise<
   const { storageBackend, dataPath } = config;
   const warn = (message: string): void => terminal.log("warning", message);
   switch (storageBackend) {
-    case "dir":
+    case "dir": {
+      const { DirStore } = await import("../storage/dir/dir_store.ts");
       return new DirStore(dataPath, { warn });
+    }
     case "zfs": {
       const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
       const store = new ZfsStore(dataPath, {

@@ -55,8 +55,9 @@ export function tidyPath(path: string): string {
 }
 
 /** Words separated by white space. */
-export const words: Parser<readonly string[]> = (text) =>
-  Object.freeze(text.split(/\s+/).filter((word) => word !== ""));
+export function words(text: string): readonly string[] {
+  return Object.freeze(text.split(/\s+/).filter((word) => word !== ""));
+}
 
 /** Any text that is not empty. */
 export const text: Parser<string> = matching(/./s, "some text", (text) => text);

@@ -5,13 +5,13 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { AT, close, must, O, openAt, writeAll } from "../sys/at.ts";
-import { cstring } from "../sys/libc.ts";
+import { close, must, writeAll } from "../sys/at.ts";
 import { readRegion } from "../streams/file_region.ts";
 import { inflate, sniffCompression } from "../streams/inflate.ts";
 import type { LayoutFiles } from "./layout.ts";
 import type { SourceOptions } from "./options.ts";
 import { TarIndex } from "./tar_index.ts";
+import { openTempFile } from "./temp_file.ts";
 
 /**
  * Open an archive. A compressed one is inflated into a temporary file, which is gone when the archive
@@ -27,11 +27,7 @@ export async function openArchive(
   const compression = sniffCompression(start);
   if (compression === "none") return filesOf(TarIndex.open(path, path), () => {});
 
-  const name = makeTempFile(tempPath);
-  const file = openAt(AT.FDCWD, cstring(name), O.RDWR);
-  // Reachable by its descriptor only, so nothing is left behind however this ends.
-  Deno.removeSync(name);
-  must(file, "open", name);
+  const file = openTempFile(tempPath, "enroot-archive.");
   try {
     await inflate(
       abortable(readRegion({ path, offset: 0, size }, path), signal),
@@ -60,20 +56,6 @@ function filesOf(
     find: (path) => Promise.resolve(index.find(path)),
     [Symbol.asyncDispose]: () => Promise.resolve(close()),
   };
-}
-
-function makeTempFile(folder: string): string {
-  try {
-    return Deno.makeTempFileSync({ dir: folder, prefix: "enroot-archive." });
-  } catch (error) {
-    throw new EnrootError(
-      "cannot-write",
-      `cannot make a temporary file in ${folder}: ${
-        reasonOf(error)
-      }: ENROOT_TEMP_PATH names another`,
-      { cause: error },
-    );
-  }
 }
 
 function readStart(path: string): { start: Uint8Array; size: number } {

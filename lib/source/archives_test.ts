@@ -138,7 +138,7 @@ for (
         );
         assertEquals(await contents(image), ["one", "two"]);
         assertEquals(image.imageId as string, `sha256:${hex(config)}`);
-        assertEquals(image.config.cmd, ["x"]);
+        assertEquals((await image.config()).cmd, ["x"]);
       }));
   }
 }
@@ -276,7 +276,7 @@ for (const uri of ["", ":v1"]) {
       for (const architecture of ["amd64", "arm64"]) {
         const layout = parseImageUri(`oci:${folder}${uri}`);
         await using image = await openImage(layout, { ...options, architecture });
-        assertEquals(image.config.architecture, architecture);
+        assertEquals(image.architecture, architecture);
       }
     }));
 }
@@ -290,7 +290,7 @@ Deno.test("an image without a name beside one with a name is another image", () 
     );
     assertEquals(error.code, "no-tag");
     await using image = await openImage(parseImageUri(`oci:${folder}:v1`), options);
-    assertEquals(image.config.env, ["NAME=v1"]);
+    assertEquals((await image.config()).env, ["NAME=v1"]);
   }));
 
 Deno.test("what is no folder, and what is no file, is said to be so", () =>

@@ -63,19 +63,19 @@ export async function openDockerArchive(
   }
   const layers = await Promise.all(config.diffIds.map(async (diffId, index): Promise<Layer> => {
     const file = await member(files, entry.Layers[index] ?? "", uri);
+    const compression = sniffCompression(await firstBytes(file));
     return {
       diffId,
-      compression: sniffCompression(await firstBytes(file)),
       size: file.size,
-      open: () => Promise.resolve(file),
+      open: () => Promise.resolve({ ...file, compression }),
     };
   }));
   return {
     uri,
     imageId: digestOf(configBytes),
-    configBytes,
-    config,
+    architecture: config.architecture,
     layers,
+    config: () => Promise.resolve(config),
     [Symbol.asyncDispose]: async () => await files[Symbol.asyncDispose](),
   };
 }

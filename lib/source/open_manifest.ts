@@ -87,12 +87,12 @@ export async function imageOf(
   const layers = manifest.layers.map((descriptor, index): Layer => {
     const diffId = config.diffIds[index];
     if (diffId === undefined) throw new Error("a layer without a diff ID");
+    const compression = layerCompression(descriptor.mediaType);
     return {
       diffId,
       digest: descriptor.digest,
-      compression: layerCompression(descriptor.mediaType),
       size: descriptor.size,
-      open: (options) => store.open(descriptor, options),
+      open: async (options) => ({ ...await store.open(descriptor, options), compression }),
       ...(store.discard === undefined
         ? {}
         : { discard: () => store.discard?.(descriptor) ?? Promise.resolve() }),
@@ -102,9 +102,9 @@ export async function imageOf(
     uri,
     imageId: manifest.config.digest,
     manifestDigest: digest,
-    configBytes,
-    config,
+    architecture: config.architecture,
     layers,
+    config: () => Promise.resolve(config),
     [Symbol.asyncDispose]: dispose,
   };
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Digest } from "../oci/digest.ts";
+
 /** What every source may need to know. */
 export interface SourceOptions {
   /** The architecture that is wanted, by the name images use. */
@@ -22,6 +24,13 @@ export interface SourceOptions {
   readonly retries: number;
   /** How many blobs are fetched at once; 0: no limit. */
   readonly maxConnections: number;
+  /**
+   * The image ID that was found behind an engine's own ID before, so that the image need not be read
+   * to know it; it is checked all the same. Absent: nobody remembers.
+   */
+  readonly imageIdOf?: (engineId: Digest) => Promise<Digest | undefined>;
+  /** Whether an engine's own ID is never taken for an image ID: the image is read to know it. */
+  readonly readsConfigFirst?: boolean;
   /** Ends everything. */
   readonly signal: AbortSignal;
   /** Takes what a user may want to know. */

@@ -7,6 +7,8 @@
 import { EnrootError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import { openArchive } from "./archive_file.ts";
+import { inspectedId, openDaemonImage } from "./daemon/daemon_image.ts";
+import type { EngineImage } from "./daemon/engine.ts";
 import { openDockerArchive } from "./docker_archive.ts";
 import type { Image } from "./image.ts";
 import { folderFiles, Layout } from "./layout.ts";
@@ -17,7 +19,8 @@ import { formatUri, type ImageUri } from "./uri.ts";
 export type { SourceOptions } from "./options.ts";
 
 /**
- * Open the image a URI names: its manifest and config are read and checked, its layers not yet.
+ * Open the image a URI names: its manifest and config are read and checked, its layers not yet; of an
+ * image that comes as a stream, the config may come later.
  *
  * @throws {EnrootError} when it cannot be had, is for another architecture, or is damaged
  */
@@ -25,6 +28,7 @@ export async function openImage(uri: ImageUri, options: SourceOptions): Promise<
   const { architecture } = options;
   const name = formatUri(uri);
   if (uri.scheme === "docker") return await openRegistryImage(uri.reference, options);
+  if ("name" in uri) return await openDaemonImage(engineImage(uri), options);
   await using undo = new AsyncDisposableStack();
   const files = undo.use(
     uri.scheme === "oci" ? folderFiles(uri.path) : await openArchive(uri.path, options),
@@ -47,10 +51,22 @@ export async function openImage(uri: ImageUri, options: SourceOptions): Promise<
  */
 export async function resolveDigest(uri: ImageUri, options: SourceOptions): Promise<Digest> {
   if (uri.scheme === "docker") return await resolveRegistryDigest(uri.reference, options);
+  if ("name" in uri) {
+    const id = await inspectedId(engineImage(uri), options);
+    throw new EnrootError(
+      "no-manifest",
+      `${formatUri(uri)} has no manifest digest: its ID is ${id}`,
+    );
+  }
   await using image = await openImage(uri, options);
   if (image.manifestDigest !== undefined) return image.manifestDigest;
   throw new EnrootError(
     "no-manifest",
     `${image.uri} has no manifest: its image ID is ${image.imageId}`,
   );
+}
+
+function engineImage(uri: Extract<ImageUri, { readonly name: string }>): EngineImage {
+  const engine = uri.scheme === "dockerd" ? "docker" : "podman";
+  return { engine, name: uri.id ?? uri.name, uri: formatUri(uri) };
 }

@@ -5,14 +5,25 @@
  */
 
 import { EnrootError } from "../errors.ts";
+import type { Digest } from "../oci/digest.ts";
 import { formatReference, parseReference, type Reference } from "../oci/reference.ts";
 
 /** The schemes of local images. */
 export type LocalScheme = "oci" | "oci-archive" | "docker-archive";
 
+/** The schemes of images that an engine on this machine has. */
+export type EngineScheme = "dockerd" | "podman";
+
 /** Where an image is. */
 export type ImageUri =
   | { readonly scheme: "docker"; readonly reference: Reference }
+  | {
+    readonly scheme: EngineScheme;
+    /** A name, with registry and tag as the engine takes them, or an ID. */
+    readonly name: string;
+    /** The ID of the image that had this name: it is asked for in its place. No part of the text. */
+    readonly id?: Digest;
+  }
   | {
     readonly scheme: LocalScheme;
     /** Absolute. */
@@ -21,13 +32,17 @@ export type ImageUri =
   };
 
 const localSchemes: readonly string[] = ["oci", "oci-archive", "docker-archive"];
+const engineSchemes: readonly string[] = ["dockerd", "podman"];
 
 /** Schemes that users of enroot know, and that this program does not read images by. */
-const otherSchemes: readonly string[] = ["dockerd", "podman", "zfs"];
+const otherSchemes: readonly string[] = ["zfs"];
+
+/** What an engine may be asked for: never an option, never a path. */
+const engineName = /^[A-Za-z0-9[][A-Za-z0-9._\/:@[\]-]*$/;
 
 /**
- * Parse an image URI: `docker://REFERENCE`, `oci:PATH[:TAG]`, `oci-archive:PATH[:TAG]`,
- * `docker-archive:PATH[:TAG]`, the latter three with `//` too.
+ * Parse an image URI: `docker://REFERENCE`, `dockerd://IMAGE`, `podman://IMAGE`, `oci:PATH[:TAG]`,
+ * `oci-archive:PATH[:TAG]`, `docker-archive:PATH[:TAG]`, the latter three with `//` too.
  *
  * @throws {EnrootError} code `bad-uri`, with the schemes there are
  */
@@ -35,6 +50,9 @@ export function parseImageUri(text: string): ImageUri {
   const [, scheme = "", rest = ""] = /^([a-z][a-z-]*):(.*)$/s.exec(text) ?? [];
   if (scheme === "docker" && rest.startsWith("//")) {
     return { scheme, reference: parseReference(rest.slice(2)) };
+  }
+  if (engineSchemes.includes(scheme) && rest.startsWith("//")) {
+    return parseEngine(scheme as EngineScheme, rest.slice(2), text);
   }
   if (localSchemes.includes(scheme)) return parseLocal(scheme as LocalScheme, rest, text);
   if (otherSchemes.includes(scheme)) {
@@ -46,7 +64,8 @@ export function parseImageUri(text: string): ImageUri {
   }
   throw new EnrootError(
     "bad-uri",
-    `image URI '${text}': it must begin with docker://, oci:, oci-archive: or docker-archive:`,
+    `image URI '${text}': it must begin with docker://, dockerd://, podman://, oci:, oci-archive: ` +
+      "or docker-archive:",
   );
 }
 
@@ -68,17 +87,29 @@ export function parseFullUri(text: string): ImageUri {
 /** A URI in its full form, without the user: paths absolute, odd bytes percent-encoded. */
 export function formatUri(uri: ImageUri): string {
   if (uri.scheme === "docker") return `docker://${formatReference(uri.reference)}`;
+  if ("name" in uri) return `${uri.scheme}://${percentEncode(uri.name)}`;
   const tag = uri.tag === undefined ? "" : `:${uri.tag}`;
   return `${uri.scheme}:${percentEncode(uri.path + tag)}`;
 }
 
 /** The file an image is imported to by default: its path and tag with `/` and `:` as `+`, `.sqsh`. */
 export function defaultFileName(uri: ImageUri): string {
-  const parts = uri.scheme === "docker"
-    ? [uri.reference.typedRepository, uri.reference.tag ?? uri.reference.digest?.slice(0, 19)]
-    : [uri.path.replace(/\/+$/, "").replace(/^.*\//, "").replace(/\.tar(\.\w+)?$/, ""), uri.tag];
-  const name = parts.filter((part) => part !== undefined).join("+");
+  const name = nameParts(uri).filter((part) => part !== undefined).join("+");
   return `${name.replaceAll(/[/:]/g, "+")}.sqsh`;
+}
+
+function nameParts(uri: ImageUri): (string | undefined)[] {
+  if (uri.scheme === "docker") {
+    const { typedRepository, tag, digest } = uri.reference;
+    return [typedRepository, tag ?? digest?.slice(0, 19)];
+  }
+  if ("name" in uri) return [uri.name.replace(/@(sha256:[0-9a-f]{12})[0-9a-f]*$/, ":$1")];
+  return [uri.path.replace(/\/+$/, "").replace(/^.*\//, "").replace(/\.tar(\.\w+)?$/, ""), uri.tag];
+}
+
+function parseEngine(scheme: EngineScheme, name: string, text: string): ImageUri {
+  if (engineName.test(name)) return { scheme, name };
+  throw new EnrootError("bad-uri", `image URI '${text}': '${name}' is no name of an image`);
 }
 
 function parseLocal(scheme: LocalScheme, rest: string, text: string): ImageUri {

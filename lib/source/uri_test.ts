@@ -1,8 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { EnrootError } from "../errors.ts";
-import { defaultFileName, formatUri, parseImageUri } from "./uri.ts";
+import { defaultFileName, formatUri, parseFullUri, parseImageUri } from "./uri.ts";
 
 const cwd = Deno.cwd();
+const hex = "a".repeat(64);
 const good: [text: string, full: string, file: string][] = [
   ["docker://ubuntu", "docker://registry-1.docker.io/library/ubuntu:latest", "ubuntu+latest.sqsh"],
   [
@@ -22,26 +23,38 @@ const good: [text: string, full: string, file: string][] = [
     "x+lib+app+v1.sqsh",
   ],
   ["docker-archive:/a b/é%.tar", "docker-archive:/a%20b/%C3%A9%25.tar", "é%.sqsh"],
+  ["dockerd://a/b:c", "dockerd://a/b:c", "a+b+c.sqsh"],
+  ["dockerd://ubuntu", "dockerd://ubuntu", "ubuntu.sqsh"],
+  ["podman://localhost/x:1", "podman://localhost/x:1", "localhost+x+1.sqsh"],
+  ["dockerd://h.example:5000/a/b:1", "dockerd://h.example:5000/a/b:1", "h.example+5000+a+b+1.sqsh"],
+  ["podman://[::1]:5000/x", "podman://%5B::1%5D:5000/x", "[++1]+5000+x.sqsh"],
+  [`podman://x@sha256:${hex}`, `podman://x@sha256:${hex}`, "x+sha256+aaaaaaaaaaaa.sqsh"],
 ];
 for (const [text, full, file] of good) {
   Deno.test(`image URI ${text} is ${full}`, () => {
     const uri = parseImageUri(text);
     assertEquals(formatUri(uri), full);
     assertEquals(defaultFileName(uri), file);
+    assertEquals(formatUri(parseFullUri(full)), full);
   });
 }
 
-for (const scheme of ["dockerd", "podman", "zfs"]) {
-  Deno.test(`${scheme}:// is known, and said to be not supported yet`, () => {
-    assertThrows(
-      () => parseImageUri(`${scheme}://x`),
-      EnrootError,
-      `${scheme}:// is not supported`,
-    );
-  });
-}
+Deno.test("zfs:// is known, and said to be not supported yet", () => {
+  assertThrows(() => parseImageUri("zfs://x"), EnrootError, "zfs:// is not supported");
+});
 
-for (const bad of ["", "ubuntu", "docker:ubuntu", "http://x/y", "oci:", "oci://", "oci:a\0b"]) {
+const bads = [
+  ...["", "ubuntu", "docker:ubuntu", "http://x/y", "oci:", "oci://", "oci:a\0b"],
+  ...[
+    "dockerd:x",
+    "dockerd://",
+    "dockerd://-x",
+    "podman:///etc/x",
+    "podman://a b",
+    "dockerd://a\n",
+  ],
+];
+for (const bad of bads) {
   Deno.test(`image URI ${JSON.stringify(bad)} is refused`, () => {
     assertThrows(() => parseImageUri(bad), EnrootError, "image URI");
   });

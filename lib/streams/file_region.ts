@@ -9,7 +9,8 @@ import { EnrootError } from "../errors.ts";
 const pieceSize = 256 * 1024;
 
 /**
- * The bytes of a region of a file, in pieces; each piece is the reader's to keep.
+ * The bytes of a region of a file, in pieces; each piece is the reader's to keep. Of a pipe, by its
+ * path below `/proc/self/fd`, they can be read once.
  *
  * @param what the thing that is read, for messages
  * @throws {EnrootError} code `truncated` when the file ends before the region
@@ -19,7 +20,8 @@ export async function* readRegion(
   what: string,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   using file = Deno.openSync(path);
-  file.seekSync(offset, Deno.SeekMode.Start);
+  // A pipe cannot be seeked in, and needs not to be.
+  if (offset > 0) file.seekSync(offset, Deno.SeekMode.Start);
   for (let left = size; left > 0;) {
     const piece = new Uint8Array(Math.min(left, pieceSize));
     const length = file.readSync(piece);

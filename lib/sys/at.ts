@@ -8,6 +8,7 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { attempt, type CString, errno, SysError } from "./libc.ts";
 
 /** Numbers from `asm-generic/errno-base.h` that callers look for. */
@@ -59,7 +60,7 @@ export const S = {
   IFBLK: 0o060000,
 } as const;
 
-const libc = Deno.dlopen("libc.so.6", {
+const call = bindLibc({
   syscall: { parameters: ["i64", "i64", "buffer", "buffer", "i64"], result: "i64" },
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
@@ -81,7 +82,6 @@ const libc = Deno.dlopen("libc.so.6", {
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
 });
-const call = libc.symbols;
 
 /**
  * The result of a call that must not fail.
@@ -315,9 +315,9 @@ export function flock(file: number, operation: number): number {
 const direntBuffer = new Uint8Array(32_768);
 const direntView = new DataView(direntBuffer.buffer);
 const SYS_getdents64 = arm ? 61n : 217n;
-const getdents = Deno.dlopen("libc.so.6", {
+const getdents = bindLibc({
   syscall: { parameters: ["i64", "i64", "buffer", "i64"], result: "i64" },
-}).symbols.syscall;
+});
 
 /**
  * The names in an open folder, without `.` and `..`, each a C string of its own; or the negative
@@ -329,7 +329,7 @@ export function namesIn(folder: number): CString[] | number {
   const names: CString[] = [];
   for (;;) {
     const length = attempt(() =>
-      getdents(SYS_getdents64, BigInt(folder), direntBuffer, BigInt(direntBuffer.length))
+      getdents.syscall(SYS_getdents64, BigInt(folder), direntBuffer, BigInt(direntBuffer.length))
     );
     if (length < 0) return length;
     if (length === 0) return names;

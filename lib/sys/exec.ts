@@ -4,15 +4,16 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { attempt, checked, type CString, cstring, SysError } from "./libc.ts";
 
-const libc = Deno.dlopen("libc.so.6", {
+const libc = bindLibc({
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
   syscall: { parameters: ["i64", "i64", "buffer", "usize", "usize"], result: "i64" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
-}).symbols;
+});
 
 const SIGPIPE = 13;
 const RLIMIT_NOFILE = 7;

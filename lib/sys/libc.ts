@@ -7,6 +7,7 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { EnrootError } from "../errors.ts";
 
 /** A pathname or a name as the kernel sees it: bytes, ending in NUL. */
@@ -34,8 +35,11 @@ export class SysError extends EnrootError {
   }
 }
 
-const core = Deno.dlopen("libc.so.6", {
+// At once: binding makes calls of its own, and it is needed right after one that failed.
+const { symbols: { __errno_location } } = Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
+});
+const core = bindLibc({
   strerrorname_np: { parameters: ["i32"], result: "pointer", optional: true },
   strerror: { parameters: ["i32"], result: "pointer" },
 });
@@ -65,7 +69,7 @@ const maxAttempts = 16;
 
 /** `errno` of this thread, as far as nothing else was called since: see {@linkcode attempt}. */
 export function errno(): number {
-  const location = core.symbols.__errno_location();
+  const location = __errno_location();
   if (location === null) throw new Error("__errno_location gave no address");
   return new Deno.UnsafePointerView(location).getInt32();
 }
@@ -94,8 +98,8 @@ export function checked(name: string, subject: string, call: () => number | bigi
 
 function describeErrno(number: number): { name: string; text: string } {
   // glibc 2.32 added strerrorname_np.
-  const name = core.symbols.strerrorname_np === null ? null : core.symbols.strerrorname_np(number);
-  const text = core.symbols.strerror(number);
+  const name = core.strerrorname_np === null ? null : core.strerrorname_np(number);
+  const text = core.strerror(number);
   return {
     name: name === null ? `E${number}` : Deno.UnsafePointerView.getCString(name),
     text: text === null ? `error ${number}` : Deno.UnsafePointerView.getCString(text),

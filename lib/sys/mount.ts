@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { checked, type CString, cstring } from "./libc.ts";
 
 /** `MS_*` flags of `sys/mount.h`. */
@@ -37,14 +38,14 @@ export const MNT_DETACH = 2;
 /** Unmounting that does not follow a symlink in the place of the mount point. */
 export const UMOUNT_NOFOLLOW = 8;
 
-const libc = Deno.dlopen("libc.so.6", {
+const libc = bindLibc({
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
   fstatvfs: { parameters: ["i32", "buffer"], result: "i32" },
   chdir: { parameters: ["buffer"], result: "i32" },
   unshare: { parameters: ["i32"], result: "i32" },
   syscall: { parameters: ["i64", "buffer", "buffer"], result: "i64" },
-}).symbols;
+});
 
 function optional(text: string | undefined): CString | null {
   return text === undefined ? null : cstring(text);

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { checked } from "./libc.ts";
 import { O } from "./at.ts";
 
-const libc = Deno.dlopen("libc.so.6", {
+const libc = bindLibc({
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
 });
@@ -28,9 +29,9 @@ export interface Pipe {
 export function makePipe(): Pipe {
   const ends = new Int32Array(2);
   const bytes = new Uint8Array(ends.buffer);
-  checked("pipe2", "a pipe", () => libc.symbols.pipe2(bytes, O.CLOEXEC));
+  checked("pipe2", "a pipe", () => libc.pipe2(bytes, O.CLOEXEC));
   const [read = -1, write = -1] = ends;
   // Where a user has many of them it stays as small as it is, which is only slower.
-  libc.symbols.fcntl(write, F_SETPIPE_SZ, capacity);
+  libc.fcntl(write, F_SETPIPE_SZ, capacity);
   return { read, write };
 }

@@ -6,12 +6,13 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { checked } from "./libc.ts";
 
-const libc = Deno.dlopen("libc.so.6", {
+const libc = bindLibc({
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   capset: { parameters: ["buffer", "buffer"], result: "i32" },
-}).symbols;
+});
 
 // linux/prctl.h, linux/capability.h
 const PR_CAPBSET_READ = 23;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bindLibc } from "./bind.ts";
 import { attempt, cstring, SysError } from "./libc.ts";
 
 // renameat2(2) by number: glibc names it only from 2.28 on.
@@ -14,7 +15,7 @@ const RENAME_NOREPLACE = 1;
 const EINVAL = 22;
 const ENOSYS = 38;
 
-const libc = Deno.dlopen("libc.so.6", {
+const libc = bindLibc({
   syscall: { parameters: ["i64", "i64", "buffer", "i64", "buffer", "u32"], result: "i64" },
 });
 
@@ -29,7 +30,7 @@ const libc = Deno.dlopen("libc.so.6", {
 export function renameNoReplace(from: string, to: string): void {
   if (number !== undefined) {
     const result = attempt(() =>
-      libc.symbols.syscall(
+      libc.syscall(
         BigInt(number),
         BigInt(AT_FDCWD),
         cstring(from),

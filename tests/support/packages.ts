@@ -20,6 +20,8 @@ const packages = {
   "git": "git",
   "squashfs-tools": "mksquashfs",
   "docker-registry": "docker-registry",
+  "docker.io": "dockerd",
+  "podman": "podman",
   "skopeo": "skopeo",
   "umoci": "umoci",
   "debootstrap": "debootstrap",
@@ -62,7 +64,11 @@ export const vmPackages: readonly Package[] = [
 export const testPackages = Object.keys(packages) as Package[];
 
 /** Services that a package starts when it is installed; nothing here wants them to run. */
-const services: Partial<Record<Package, string>> = { "docker-registry": "docker-registry" };
+const services: Partial<Record<Package, readonly string[]>> = {
+  "docker-registry": ["docker-registry"],
+  "docker.io": ["docker.socket", "docker", "containerd"],
+  "podman": ["podman.socket", "podman", "podman-auto-update.timer"],
+};
 
 /**
  * Make sure that these packages are there, or end the process with exit code 1.
@@ -85,8 +91,7 @@ export async function ensurePackages(wanted: readonly Package[]): Promise<void> 
   await apt(["apt-get", "update"]);
   await apt(install);
   for (const name of missing) {
-    const service = services[name];
-    if (service !== undefined) await stopService(service);
+    for (const service of services[name] ?? []) await stopService(service);
   }
 
   missing = await absent(wanted);

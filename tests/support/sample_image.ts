@@ -77,6 +77,11 @@ const steps: readonly { readonly about: string; readonly script: string }[] = [
   },
 ];
 
+/** What Docker and podman fail on. */
+const beyondEngines = [
+  ...["./opt/app/new/link-to-lower", "./usr/bin/linked-sh", "./opt/app/sparse"],
+];
+
 /** How many layers the sample image has. */
 export const sampleLayers = steps.length + 1;
 
@@ -85,13 +90,17 @@ export const sampleLayers = steps.length + 1;
  *
  * @param path the layout's folder; it must not exist
  * @param options.compression of each layer, lowest first; the last one counts for all further ones
+ * @param options.forEngines without what Docker and podman cannot apply or give back: hard links to
+ * files that only a layer below has, and sparse files
  * @param options.report told of each layer as it is made
  */
 export async function makeSampleImage(path: string, {
   compression = ["gzip"],
+  forEngines = false,
   report = () => {},
 }: {
   readonly compression?: readonly Compression[];
+  readonly forEngines?: boolean;
   readonly report?: (text: string) => void;
 } = {}): Promise<OciLayout> {
   const scratch = await Deno.makeTempDir({ prefix: "zenroot-sample-" });
@@ -111,7 +120,7 @@ export async function makeSampleImage(path: string, {
     await store(`${scratch}/0.tar`, "Debian's own files");
     for (const [index, { about, script }] of steps.entries()) {
       const folder = `${scratch}/${index + 1}`;
-      await makeLayer(folder, script);
+      await makeLayer(folder, script, forEngines);
       await store(`${folder}.tar`, about);
     }
     await layout.tag("sample", await layout.putImage(layers, { config: sampleConfig }));
@@ -124,14 +133,15 @@ export async function makeSampleImage(path: string, {
 }
 
 /** Fill a folder by a script and write it to `FOLDER.tar`. */
-async function makeLayer(folder: string, script: string): Promise<void> {
+async function makeLayer(folder: string, script: string, forEngines: boolean): Promise<void> {
   await Deno.mkdir(folder);
   await run(["bash", "-euc", `umask 022\n${script}`], { cwd: folder, env: { ENTRY: entry } });
   await run(["find", ".", "-exec", "touch", "--no-dereference", "-d", "@1500000000.5", "{}", "+"], {
     cwd: folder,
   });
   const tar = `${folder}.tar`;
-  const paths = script === "" ? [] : await listFolder(folder);
+  const paths = script === "" ? [] : (await listFolder(folder))
+    .filter((path) => !forEngines || !beyondEngines.includes(path));
   const mark = paths.indexOf("./opt/app/config/.wh..wh..opq");
   if (mark === -1) return await tarPaths(tar, folder, paths);
 

@@ -159,7 +159,7 @@ Deno.test("images of a real registry", async (t) => {
       for (const architecture of ["amd64", "arm64"]) {
         const asked = options({ architecture });
         await using image = await openImage(app(front), asked);
-        assertEquals(image.config.architecture, architecture);
+        assertEquals(image.architecture, architecture);
         assertEquals(await resolveDigest(app(front), asked), image.manifestDigest);
         const pinned = parseImageUri(`docker://${front.host}/team/app@${image.manifestDigest}`);
         assertEquals(await resolveDigest(pinned, asked), image.manifestDigest);

@@ -5,11 +5,11 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { EnrootError } from "../errors.ts";
 import { chainIds } from "../oci/chain_id.ts";
 import { hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import type { Image } from "../source/image.ts";
-import { EngineIdError } from "../source/daemon/daemon_image.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
 import type { Store, StoreLayer, Template } from "../storage/store.ts";
@@ -44,7 +44,7 @@ export async function importImage(
   try {
     await importFrom(context, config, request, options);
   } catch (error) {
-    if (!(error instanceof EngineIdError)) throw error;
+    if (!(error instanceof EnrootError && error.code === "engine-id")) throw error;
     context.terminal.log("debug", error.message);
     await importFrom(context, config, request, { ...options, readsConfigFirst: true });
   }

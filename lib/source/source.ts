@@ -6,14 +6,9 @@
 
 import { EnrootError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
-import { openArchive } from "./archive_file.ts";
-import { inspectedId, openDaemonImage } from "./daemon/daemon_image.ts";
 import type { EngineImage } from "./daemon/engine.ts";
-import { openDockerArchive } from "./docker_archive.ts";
 import type { Image } from "./image.ts";
-import { folderFiles, Layout } from "./layout.ts";
 import type { SourceOptions } from "./options.ts";
-import { openRegistryImage, resolveRegistryDigest } from "./registry/registry.ts";
 import { formatUri, type ImageUri } from "./uri.ts";
 
 export type { SourceOptions } from "./options.ts";
@@ -25,23 +20,17 @@ export type { SourceOptions } from "./options.ts";
  * @throws {EnrootError} when it cannot be had, is for another architecture, or is damaged
  */
 export async function openImage(uri: ImageUri, options: SourceOptions): Promise<Image> {
-  const { architecture } = options;
-  const name = formatUri(uri);
-  if (uri.scheme === "docker") return await openRegistryImage(uri.reference, options);
-  if ("name" in uri) return await openDaemonImage(engineImage(uri), options);
-  await using undo = new AsyncDisposableStack();
-  const files = undo.use(
-    uri.scheme === "oci" ? folderFiles(uri.path) : await openArchive(uri.path, options),
-  );
-  let image: Image;
-  if (uri.scheme === "docker-archive") {
-    image = await openDockerArchive(files, uri.tag, architecture, name);
-  } else {
-    const layout = new Layout(files, name);
-    image = await layout.image(await layout.manifest(uri.tag, architecture), architecture);
+  // Each kind of source is loaded when it is asked for: that takes longer than what it does first.
+  if (uri.scheme === "docker") {
+    const { openRegistryImage } = await import("./registry/registry.ts");
+    return await openRegistryImage(uri.reference, options);
   }
-  undo.move();
-  return image;
+  if ("name" in uri) {
+    const { openDaemonImage } = await import("./daemon/daemon_image.ts");
+    return await openDaemonImage(engineImage(uri), options);
+  }
+  const { openLocalImage } = await import("./local_image.ts");
+  return await openLocalImage(uri, options);
 }
 
 /**
@@ -50,8 +39,12 @@ export async function openImage(uri: ImageUri, options: SourceOptions): Promise<
  * @throws {EnrootError} as {@linkcode openImage}; code `no-manifest` where an image has none
  */
 export async function resolveDigest(uri: ImageUri, options: SourceOptions): Promise<Digest> {
-  if (uri.scheme === "docker") return await resolveRegistryDigest(uri.reference, options);
+  if (uri.scheme === "docker") {
+    const { resolveRegistryDigest } = await import("./registry/registry.ts");
+    return await resolveRegistryDigest(uri.reference, options);
+  }
   if ("name" in uri) {
+    const { inspectedId } = await import("./daemon/daemon_image.ts");
     const id = await inspectedId(engineImage(uri), options);
     throw new EnrootError(
       "no-manifest",

@@ -124,11 +124,15 @@ export class ZfsStore implements EphemeralStore {
       if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
       const place = this.#place(name);
       await using undo = new AsyncDisposableStack();
-      if (replace) await this.#replace(place, id);
-      else await this.#clone(id, place.dataset, name);
+      // Both take as long as each other, and whoever asks for a container waits for both.
+      const [cloned, touched] = await Promise.allSettled([
+        replace ? this.#replace(place, id) : this.#clone(id, place.dataset, name),
+        this.#templates.touch(id),
+      ]);
+      if (cloned.status === "rejected") throw cloned.reason;
       undo.defer(() => this.#destroy(place));
-      const [mounted] = await Promise.allSettled([this.#mount(place), this.#touch(id)]);
-      if (mounted.status === "rejected") throw mounted.reason;
+      if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
+      await this.#mount(place);
       undo.move();
       return { name, path: pathOf(place) };
     });
@@ -138,9 +142,13 @@ export class ZfsStore implements EphemeralStore {
     return this.#explained(async () => {
       if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
       try {
-        const ephemeral = await this.#ephemerals.make(this.#templates.snapshot(id));
-        await this.#touch(id);
-        return ephemeral;
+        const [made, touched] = await Promise.allSettled([
+          this.#ephemerals.make(this.#templates.snapshot(id)),
+          this.#templates.touch(id),
+        ]);
+        if (made.status === "rejected") throw made.reason;
+        if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
+        return made.value;
       } catch (error) {
         if (error instanceof ZfsError && error.reason === "not-found") throw noSuchTemplate(id);
         throw error;
@@ -179,7 +187,10 @@ export class ZfsStore implements EphemeralStore {
   }
 
   hasContainer(name: ContainerName): Promise<boolean> {
-    return this.#explained(() => this.#exists(this.#place(name).dataset));
+    return this.#explained(async () => {
+      const place = this.#place(name);
+      return isMounted(place) || await this.#exists(place.dataset);
+    });
   }
 
   containers(): Promise<Container[]> {
@@ -277,12 +288,8 @@ export class ZfsStore implements EphemeralStore {
   }
 
   /** A use that is not noted makes a template look older than it is, no more. */
-  async #touch(id: string): Promise<void> {
-    try {
-      await this.#templates.touch(id);
-    } catch (error) {
-      this.#warn(`the use of template ${id} is not noted: ${reasonOf(error)}`);
-    }
+  #warnOfUse(id: string, error: unknown): void {
+    this.#warn(`the use of template ${id} is not noted: ${reasonOf(error)}`);
   }
 
   async #exists(dataset: DatasetName): Promise<boolean> {

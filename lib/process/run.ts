@@ -134,23 +134,67 @@ export function spawn(
   environment: Readonly<Record<string, string>>,
   { cwd, input }: Pick<RunOptions, "cwd" | "input">,
 ): Deno.ChildProcess {
+  const { path, command } = prepare(argv, environment, {
+    ...(cwd === undefined ? {} : { cwd }),
+    stdin: input === undefined ? "null" : "piped",
+  });
+  try {
+    return command.spawn();
+  } catch (error) {
+    throw cannotStart(path, error);
+  }
+}
+
+/**
+ * Run a program that is soon over, says little, and leaves nothing running: it cannot be ended, and
+ * all it writes is kept. Unlike {@linkcode run} it does not load the runtime's streams, which takes
+ * longer than such a program.
+ *
+ * @param argv the program and its arguments, looked for as by {@linkcode run}
+ * @param environment its own, whole
+ * @returns its standard output
+ * @throws {CommandError} when it fails; {@linkcode EnrootError} code `program-missing` or
+ * `command-failed`
+ */
+export async function runBriefly(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<string> {
+  const { path, command } = prepare(argv, environment, { stdin: "null" });
+  let output: Deno.CommandOutput;
+  try {
+    output = await command.output();
+  } catch (error) {
+    throw cannotStart(path, error);
+  }
+  const decoder = new TextDecoder();
+  const stdout = decoder.decode(output.stdout);
+  if (output.success) return stdout;
+  throw new CommandError(argv, output, decoder.decode(output.stderr.subarray(-keptStderr)), stdout);
+}
+
+function prepare(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  more: Pick<Deno.CommandOptions, "cwd" | "stdin">,
+): { path: string; command: Deno.Command } {
   const [program = "", ...args] = argv;
   const path = findProgram(program, environment);
-  try {
-    return new Deno.Command(path, {
-      args,
-      clearEnv: true,
-      env: { ...environment, LC_ALL: "C" },
-      ...(cwd === undefined ? {} : { cwd }),
-      stdin: input === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-  } catch (error) {
-    throw new EnrootError("command-failed", `cannot start ${path}: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
+  const command = new Deno.Command(path, {
+    args,
+    clearEnv: true,
+    env: { ...environment, LC_ALL: "C" },
+    ...more,
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return { path, command };
+}
+
+function cannotStart(path: string, error: unknown): EnrootError {
+  return new EnrootError("command-failed", `cannot start ${path}: ${reasonOf(error)}`, {
+    cause: error,
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EnrootError } from "../errors.ts";
-import { CommandError, findProgram, run } from "./run.ts";
+import { CommandError, findProgram, run, runBriefly } from "./run.ts";
 
 Deno.test("arguments reach a program as they are, and its output comes back", async () => {
   const words = ["a b", "$HOME", "'", "", "*", "\n"];
@@ -121,4 +121,15 @@ Deno.test("programs are found in sbin, and never in the current folder", async (
     Deno.chdir(back);
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a brief program gives its output, and a failure all that it said", async () => {
+  assertEquals(await runBriefly(["/bin/sh", "-c", 'echo "$A $LC_ALL"'], { A: "a" }), "a C\n");
+  const error = await assertRejects(
+    () => runBriefly(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], {}),
+    CommandError,
+  );
+  assertEquals([error.exitCode, error.stdout, error.stderr], [3, "out\n", "err\n"]);
+  const missing = await assertRejects(() => runBriefly(["no-such-program"], {}), EnrootError);
+  assertEquals(missing.code, "program-missing");
 });

@@ -8,17 +8,12 @@
  */
 
 import { EnrootError } from "../errors.ts";
-import { CommandError, findProgram, run } from "../process/run.ts";
+import { CommandError, findProgram, runBriefly } from "../process/run.ts";
 import type { DatasetName, SnapshotName } from "./dataset.ts";
 import { ZfsError } from "./error.ts";
 
 /** Runs a program and gives back what it printed. @throws {CommandError} when it fails */
-export type Runner = (argv: readonly string[], options?: RunnerOptions) => Promise<string>;
-
-/** How a program is run. */
-export interface RunnerOptions {
-  readonly signal?: AbortSignal;
-}
+export type Runner = (argv: readonly string[]) => Promise<string>;
 
 /** Properties to set, by name: native ones and user properties, which have a colon. */
 export type Properties = Readonly<Record<string, string>>;
@@ -169,15 +164,12 @@ export function parseRows<Column extends string>(
 }
 
 /** Run `zfs` as installed by the system: whatever the caller has put into PATH comes last. */
-async function runZfs(argv: readonly string[], { signal }: RunnerOptions = {}): Promise<string> {
+async function runZfs(argv: readonly string[]): Promise<string> {
   const [program = "", ...args] = argv;
   const path = findProgram(program, {
     PATH: `/usr/sbin:/sbin:/usr/local/sbin:${Deno.env.get("PATH") ?? ""}`,
   });
-  return await run([path, ...args], {
-    environment: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
-    ...(signal === undefined ? {} : { signal }),
-  });
+  return await runBriefly([path, ...args], { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" });
 }
 
 function zfsError(error: unknown): ZfsError {

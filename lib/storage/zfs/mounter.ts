@@ -9,7 +9,7 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { helperPath } from "../../process/assets.ts";
-import { CommandError, run } from "../../process/run.ts";
+import { CommandError, runBriefly } from "../../process/run.ts";
 import { AT, close, E, mkdirAt, must, O, openAt, openBeneath, unlinkAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
 import { mount, MS, UMOUNT_NOFOLLOW, unmount } from "../../sys/mount.ts";
@@ -62,13 +62,16 @@ export function mounterFor(uid: number): Mounter {
 /**
  * Make the folder that a place is mounted on, if it is not there; its parent is.
  *
+ * @returns whether it was made now
  * @throws {SysError} also when a part of the path is a symlink
  */
-export function makeMountPoint(place: Place): void {
+export function makeMountPoint(place: Place): boolean {
   using open = new DisposableStack();
   const { parent, name } = split(place);
   const result = mkdirAt(openFolder(open, place, parent), cstring(name), 0o700);
-  if (result !== -E.EXIST) must(result, "mkdir", pathOf(place));
+  if (result === -E.EXIST) return false;
+  must(result, "mkdir", pathOf(place));
+  return true;
 }
 
 /** Remove the folder that a place was mounted on, if it is there and empty. @throws {SysError} */
@@ -135,7 +138,7 @@ class HelperMounter implements Mounter {
 
   async #run({ dataset }: Place, options: readonly string[]): Promise<void> {
     try {
-      await run([helperPath("enroot-zfs-mount"), ...options, dataset], { environment: {} });
+      await runBriefly([helperPath("enroot-zfs-mount"), ...options, dataset], {});
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       throw new EnrootError("cannot-mount", error.stderr.trim() || error.message, { cause: error });

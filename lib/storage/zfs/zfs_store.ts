@@ -124,13 +124,18 @@ export class ZfsStore implements EphemeralStore {
       if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
       const place = this.#place(name);
       await using undo = new AsyncDisposableStack();
-      // Both take as long as each other, and whoever asks for a container waits for both.
-      const [cloned, touched] = await Promise.allSettled([
+      // Both programs take as long as each other, and what can be done meanwhile is done meanwhile.
+      const [cloned, touched, folder] = await Promise.allSettled([
         replace ? this.#replace(place, id) : this.#clone(id, place.dataset, name),
         this.#templates.touch(id),
+        Promise.resolve().then(() => !replace && makeMountPoint(place)),
       ]);
-      if (cloned.status === "rejected") throw cloned.reason;
+      if (cloned.status === "rejected") {
+        if (folder.status === "fulfilled" && folder.value) removeMountPoint(place);
+        throw cloned.reason;
+      }
       undo.defer(() => this.#destroy(place));
+      if (folder.status === "rejected") throw folder.reason;
       if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
       await this.#mount(place);
       undo.move();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { run } from "../../tests/support/command.ts";
 import { file, folder, Place } from "../../tests/support/layer_place.ts";
+import { readableTree } from "../../tests/support/readable_tree.ts";
 import { rawArchive, rawMember, rawPax } from "../../tests/support/raw_tar.ts";
 import { EnrootError } from "../errors.ts";
 import { AT, close, must, O, openAt, setXattr } from "../sys/at.ts";
@@ -8,12 +9,12 @@ import { cstring } from "../sys/libc.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const script = new URL("../../tests/support/apply_layer_main.ts", import.meta.url).pathname;
-
 /** Apply a layer as a plain user, whatever user the test has. */
 async function applyAsUser(place: Place, tar: Bytes): Promise<Record<string, unknown>> {
   const { file: { path } } = await place.request(tar);
-  const argv = [Deno.execPath(), "run", "-A", "--no-check", "--no-lock", script, place.root, path];
+  const tree = await readableTree();
+  const script = `${tree.path}/tests/support/apply_layer_main.ts`;
+  const argv = [tree.deno, "run", "-A", "--no-check", "--no-lock", script, place.root, path];
   if (Deno.uid() === 0) {
     for (const each of [place.top, place.root]) await Deno.chown(each, 12345, 12345);
     await Deno.chmod(place.top, 0o755);

@@ -9,7 +9,7 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { existsSync } from "../sys/exists.ts";
+import { existsSync, removeIfThere } from "../sys/exists.ts";
 import { isAbandoned, lockWhileOpen } from "../sys/lock.ts";
 import { SysError } from "../sys/libc.ts";
 import { renameNoReplace } from "../sys/rename.ts";
@@ -125,13 +125,5 @@ function tidy(folder: string): void {
     } catch {
       // Another user's, or just finished.
     }
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -18,3 +18,12 @@ export function existsSync(path: string): boolean {
     throw error;
   }
 }
+
+/** Remove a file; that it is not there is as good. @throws {Error} on any failure but absence */
+export function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -26,3 +26,19 @@ export function isAbandoned(file: Deno.FsFile): boolean {
     return false;
   }
 }
+
+/**
+ * Whether a path still names an open file: its last holder may have removed it between another's
+ * opening and lock.
+ *
+ * @throws {Error} on any failure but absence
+ */
+export function isStillNamed(file: Deno.FsFile, path: string): boolean {
+  try {
+    const [held, named] = [file.statSync(), Deno.lstatSync(path)];
+    return held.dev === named.dev && held.ino === named.ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -12,6 +12,8 @@
 
 import { createHash } from "node:crypto";
 import { EnrootError, reasonOf } from "../../errors.ts";
+import { removeIfThere } from "../../sys/exists.ts";
+import { isStillNamed } from "../../sys/lock.ts";
 import { type Digest, DigestMismatchError, hexOf } from "../../oci/digest.ts";
 
 /** What is to be fetched, and from where. */
@@ -137,7 +139,7 @@ async function lockPartial(
     const file = Deno.openSync(path, { write: true, create: true, mode: 0o644 });
     const lock = await tryLock(file);
     // Its name may have gone to the finished blob between the opening and the lock.
-    if (lock === "held" && isSameFile(file, path)) {
+    if (lock === "held" && isStillNamed(file, path)) {
       file.truncateSync(0);
       return { path, file, [Symbol.dispose]: () => file.close() };
     }
@@ -191,30 +193,12 @@ async function tryLock(file: Deno.FsFile): Promise<"held" | "busy" | "unsupporte
   }
 }
 
-function isSameFile(file: Deno.FsFile, path: string): boolean {
-  try {
-    const { dev, ino } = file.statSync();
-    const named = Deno.lstatSync(path);
-    return dev === named.dev && ino === named.ino;
-  } catch {
-    return false;
-  }
-}
-
 function sizeOf(path: string): number | undefined {
   try {
     return Deno.statSync(path).size;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -9,6 +9,8 @@
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
+import { removeIfThere } from "../../sys/exists.ts";
+import { isStillNamed } from "../../sys/lock.ts";
 
 /** A lock that is held. Disposing of it lets go and removes the file. */
 export interface KeyLock extends Disposable {
@@ -61,7 +63,7 @@ export function tryLockKey(folder: string, name: string): KeyLock | undefined {
       undo.use(file);
       if (!file.tryLockSync(true)) return undefined;
       // The holder before may have removed the file between our opening and our lock.
-      if (!isSameFile(file, path)) continue;
+      if (!isStillNamed(file, path)) continue;
       file.truncateSync();
       file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
       const held = undo.move();
@@ -88,24 +90,6 @@ function holderOf(path: string): string {
     return `process ${pid} (${command.slice(-3).join(" ")})`;
   } catch {
     return "another process";
-  }
-}
-
-function isSameFile(file: Deno.FsFile, path: string): boolean {
-  try {
-    const [held, named] = [file.statSync(), Deno.lstatSync(path)];
-    return held.dev === named.dev && held.ino === named.ino;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

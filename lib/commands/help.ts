@@ -22,9 +22,9 @@ Show the list of commands, or how one of them is used.
       print(`Usage: enroot ${(await entry.load()).command.usage}`);
       return 0;
     }
-    const list = Object.entries(commands).flatMap(([each, { summary }]) =>
-      summary === undefined ? [] : [`  ${each.padEnd(9)} ${summary}\n`]
-    );
+    const shown = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);
+    const width = Math.max(...shown.map(([each]) => each.length));
+    const list = shown.map(([each, { summary = "" }]) => `  ${each.padEnd(width)}  ${summary}\n`);
     print(
       `Usage: enroot [-q|--quiet] [-v|--verbose] COMMAND [ARG…]
 

@@ -24,7 +24,7 @@ function recorded(answers: readonly (string | { stderr: string; stdout?: string 
   return { zfs: new Zfs(runner), calls };
 }
 
-// What OpenZFS 2.3.2 wrote, by the reason it was made for.
+// Complaints in the words of libzfs, by the reason they stand for.
 const said: readonly (readonly [string, ZfsReason])[] = [
   ["cannot open 'tank/x': dataset does not exist", "not-found"],
   ["cannot open 'nopool/x': no such pool 'nopool'", "not-found"],

@@ -131,13 +131,13 @@ async function measureCase(each: Case, source: Source): Promise<void> {
       }
     },
   };
-  // Debian's umoci reads no zstd, and calls for a layer a second time what it has in hand.
   const umoci: Contender = {
     name: "umoci",
     prepare,
     run: async () =>
       void await run(["umoci", "raw", "unpack", "--image", `${folder}:x`, `${out}/x`]),
   };
+  // Debian's umoci reads no zstd.
   const contenders = [ours, tar, ...(compression === "zstd" ? [] : [umoci])];
   const times = await measure(contenders, rounds, (text) => console.error(`  ${text}`));
   const [oursMs = NaN, ...peerMs] = times.map(median);

@@ -29,7 +29,7 @@ function request(id: string, size = 1): TemplateRequest {
     async build(root) {
       using file = await Deno.open(`${root}/file`, { write: true, create: true });
       const piece = new Uint8Array(65_536);
-      for (let piece_ = 0; piece_ < size * 16; piece_++) {
+      for (let count = 0; count < size * 16; count++) {
         await file.write(crypto.getRandomValues(piece));
       }
       await file.syncData();

@@ -64,11 +64,14 @@ async function bundled(work: string): Promise<Contents> {
   await Deno.mkdir(copy);
   const parts = ["main.ts", "deno.json", "deno.lock", "lib", "workers"];
   await run("cp", "-R", ...parts, copy);
-  await runIn(
-    copy,
+  const bundle = [
     ...[Deno.execPath(), "bundle", "--quiet", "--node-modules-dir=auto", "--platform=deno"],
-    ...["--code-splitting", `--outdir=${work}/bundle`, ...await entries()],
-  );
+    "--code-splitting",
+  ];
+  // Each by itself: what two entries share becomes a part of its own, and a start pays for each part.
+  const [main = "", ...workers] = await entries();
+  await runIn(copy, ...bundle, `--outdir=${work}/bundle`, main);
+  await runIn(copy, ...bundle, `--outdir=${work}/bundle/workers`, ...workers);
   const scripts = await filesIn(`${work}/bundle`, "");
   for (const { path } of scripts) {
     await Deno.writeTextFile(path, makeImportsLazy(await Deno.readTextFile(path)));

@@ -8,69 +8,78 @@ import { EnrootError, reasonOf, UsageError } from "../errors.ts";
 import { callerEnvironment } from "../process/caller.ts";
 import { endBySignal, TerminatedBySignal } from "../process/signals.ts";
 import type { Command, Context } from "./command.ts";
+import { command as create } from "./create.ts";
+import { command as enter } from "./enter.ts";
+import { command as help } from "./help.ts";
+import { command as info } from "./info.ts";
+import { command as list } from "./list.ts";
 import { type Level, Terminal } from "./terminal.ts";
 import { parseOptions } from "./options.ts";
+import { command as release } from "./release.ts";
+import { command as remove } from "./remove.ts";
+import { command as start } from "./start.ts";
+import { command as version } from "./version.ts";
 
 /** One line of the list of commands. */
 interface Entry {
   /** What it does, for the list of commands; absent for what only the program itself calls. */
   readonly summary?: string;
-  /** Loaded when asked for, with only what it needs: start-up time is part of every job. */
-  readonly load: () => Promise<{ readonly command: Command }>;
+  /** What jobs wait for is there already; the rest comes with all that it needs. */
+  readonly load: () => Command | Promise<Command>;
 }
 
 /** The commands by name, in the order of the help. */
 export const commands: Readonly<Record<string, Entry>> = {
   import: {
     summary: "Import an image as a file",
-    load: () => import("./import.ts"),
+    load: async () => (await import("./cold.ts")).importCommand,
   },
   create: {
     summary: "Create a container from an image file",
-    load: () => import("./create.ts"),
+    load: () => create,
   },
   load: {
     summary: "Import an image and create a container from it in one step",
-    load: () => import("./load.ts"),
+    load: async () => (await import("./cold.ts")).loadCommand,
   },
   start: {
     summary: "Start a container",
-    load: () => import("./start.ts"),
+    load: () => start,
   },
   list: {
     summary: "List containers",
-    load: () => import("./list.ts"),
+    load: () => list,
   },
   export: {
     summary: "Export a container to a squashfs file",
-    load: () => import("./export.ts"),
+    load: async () => (await import("./cold.ts")).exportCommand,
   },
   remove: {
     summary: "Remove containers",
-    load: () => import("./remove.ts"),
+    load: () => remove,
   },
   digest: {
     summary: "Show the digest of an image",
-    load: () => import("./digest.ts"),
+    load: async () => (await import("./cold.ts")).digestCommand,
   },
   info: {
     summary: "Show the configuration and the build",
-    load: () => import("./info.ts"),
+    load: () => info,
   },
   version: {
     summary: "Show the version",
-    load: () => import("./version.ts"),
+    load: () => version,
   },
   help: {
     summary: "Show this help, or that of a command",
-    load: () => import("./help.ts"),
+    load: () => help,
   },
   "install-helper": {
     summary: "Install what plain users need on ZFS (root)",
-    load: () => import("./install_helper.ts"),
+    load: async () => (await import("./cold.ts")).installHelperCommand,
   },
-  "internal-enter": { load: () => import("./enter.ts") },
-  "internal-release": { load: () => import("./release.ts") },
+  "internal-enter": { load: () => enter },
+  "internal-release": { load: () => release },
 };
 
 /**
@@ -97,7 +106,7 @@ export async function dispatch(args: readonly string[]): Promise<number> {
     if (name === undefined) throw new UsageError("no command is given");
     const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (entry === undefined) throw new UsageError(`unknown command '${name}'`);
-    ({ command } = await entry.load());
+    command = await entry.load();
     if (asksForHelp(rest, entry)) {
       printOut(`Usage: enroot ${command.usage}`);
       return 0;

@@ -19,7 +19,7 @@ Show the list of commands, or how one of them is used.
     if (name !== undefined) {
       const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
       if (entry?.summary === undefined) throw new UsageError(`unknown command '${name}'`);
-      print(`Usage: enroot ${(await entry.load()).command.usage}`);
+      print(`Usage: enroot ${(await entry.load()).usage}`);
       return 0;
     }
     const shown = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);

@@ -51,7 +51,7 @@ export async function useImageFile(
   const { path, pointer } = image;
   // What is loaded here and below is more than all the rest, and a cached image needs none of it.
   if (pointer === undefined) {
-    const { useSquashfs } = await import("./squashfs_file.ts");
+    const { useSquashfs } = await import("./cold.ts");
     return await useSquashfs(context, config, store, { path, signal }, use);
   }
   if (!store.capabilities.keepsTemplates) {
@@ -66,7 +66,7 @@ export async function useImageFile(
   } catch (error) {
     if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
     context.terminal.log("info", "The image is not in the store any more: importing it again");
-    const { useImportedAgain } = await import("./pointer_file.ts");
+    const { useImportedAgain } = await import("./cold.ts");
     await useImportedAgain(context, config, store, { pointer, signal }, use);
   }
 }

@@ -87,6 +87,8 @@ export async function obtainTemplate(
 ): Promise<Template> {
   const id = templateIdOf(config, hexOf(image.imageId));
   let isBuilt = false;
+  // Only asked for when the image is not there, and then often.
+  let layers: readonly StoreLayer[] | undefined;
   const template = await store.obtainTemplate({
     id,
     provenance: {
@@ -100,7 +102,9 @@ export async function obtainTemplate(
       return build.whole(root, store.capabilities.keepsTemplates ? undefined : image.uri);
     },
     layered: {
-      layers: storeLayers(image),
+      get layers() {
+        return layers ??= storeLayers(image);
+      },
       ...(ownershipOf(config) === "numeric" ? { variant: "owners" } : {}),
       begin(first) {
         if (first > 0) terminal.log("info", `Reusing ${first} of ${image.layers.length} layers`);

@@ -17,7 +17,7 @@ import { type ContainerName, parseContainerName } from "../storage/container_nam
 import { type Container, type Ephemeral, makesEphemerals, type Store } from "../storage/store.ts";
 import { existsSync } from "../sys/exists.ts";
 import type { Command, Context } from "./command.ts";
-import type { ImageFile } from "./image_file.ts";
+import { type ImageFile, readImageFile, useImageFile } from "./image_file.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -94,7 +94,6 @@ async function findTarget(store: Store, operand: string): Promise<Target> {
   if (container !== undefined) return { container };
   if (isFile(operand)) {
     // All that importing needs comes with it, and a container does without.
-    const { readImageFile } = await import("./image_file.ts");
     const image = await readImageFile(absolute(operand));
     if (image !== undefined) return { image };
     if (isPath) throw notAnImage(operand);
@@ -129,7 +128,6 @@ async function ephemeralOf(
     );
   }
   store.ready();
-  const { useImageFile } = await import("./image_file.ts");
   let ephemeral: Ephemeral | undefined;
   await withTermination((signal) =>
     useImageFile(context, config, store, { image, signal }, async (template) => {

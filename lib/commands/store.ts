@@ -5,7 +5,9 @@
  */
 
 import { type Config, loadConfig } from "../config/config.ts";
+import { DirStore } from "../storage/dir/dir_store.ts";
 import type { Store } from "../storage/store.ts";
+import { ZfsStore } from "../storage/zfs/zfs_store.ts";
 import type { Context } from "./command.ts";
 
 /** The configuration of this call. @throws {EnrootError} naming the key, value and place at fault */
@@ -24,11 +26,9 @@ export async function openStore({ terminal }: Context, config: Config): Promise<
   const warn = (message: string): void => terminal.log("warning", message);
   switch (storageBackend) {
     case "dir": {
-      const { DirStore } = await import("../storage/dir/dir_store.ts");
       return new DirStore(dataPath, { warn });
     }
     case "zfs": {
-      const { ZfsStore } = await import("../storage/zfs/zfs_store.ts");
       const store = new ZfsStore(dataPath, {
         warn,
         layerChain: config.zfsLayerChain,

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { EnrootError } from "../errors.ts";
 import { DigestMismatchError } from "../oci/digest.ts";
 import type { ApplyLayer, LayerSummary } from "../pool/protocol.ts";
+import { createSha256 } from "../std/node.ts";
 import { readRegion } from "../streams/file_region.ts";
 import { inflate } from "../streams/inflate.ts";
 import { TarReader } from "../tar/reader.ts";
@@ -35,8 +35,8 @@ export async function applyLayer(
   const metadata = new Metadata(ownership === "numeric", Deno.uid() === 0);
   using applier = new Applier(request.root, metadata, guard);
   const reader = new TarReader(applier);
-  const storedHash = digest === undefined ? undefined : createHash("sha256");
-  const tarHash = createHash("sha256");
+  const storedHash = digest === undefined ? undefined : createSha256();
+  const tarHash = createSha256();
 
   async function* stored(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     for await (const bytes of readRegion(file, name)) {
@@ -72,7 +72,7 @@ export async function applyLayer(
     if (!(error instanceof EnrootError)) return error;
     if (!["bad-archive", "bad-compression"].includes(error.code)) return error;
     if (digest !== undefined) {
-      const hash = createHash("sha256");
+      const hash = createSha256();
       for await (const bytes of readRegion(file, name)) hash.update(bytes);
       const actual = `sha256:${hash.digest("hex")}`;
       if (actual !== digest) return new DigestMismatchError(name, digest, actual);

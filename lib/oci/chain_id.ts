@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
+import { createSha256 } from "../std/node.ts";
 import type { DiffId } from "./digest.ts";
 
 declare const kind: unique symbol;
@@ -22,7 +22,7 @@ export function chainIds(diffIds: readonly DiffId[]): ChainId[] {
   return diffIds.map((diffId) => {
     below = below === undefined
       ? diffId
-      : `sha256:${createHash("sha256").update(`${below} ${diffId}`).digest("hex")}`;
+      : `sha256:${createSha256().update(`${below} ${diffId}`).digest("hex")}`;
     return below as ChainId;
   });
 }

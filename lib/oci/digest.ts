@@ -53,6 +53,14 @@ export function parseDiffId(text: string): DiffId {
   return checked(text, "diff ID") as DiffId;
 }
 
+/** The digest of bytes. */
+export async function digestOf(bytes: Uint8Array): Promise<Digest> {
+  // Memory that threads share, which this does not take, holds no documents.
+  const owned = bytes as Uint8Array<ArrayBuffer>;
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", owned));
+  return `sha256:${hash.toHex()}` as Digest;
+}
+
 /** The 64 hex digits, for a file or dataset name. */
 export function hexOf(digest: Digest | DiffId | ChainId): string {
   return digest.slice("sha256:".length);

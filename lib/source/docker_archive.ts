@@ -9,12 +9,13 @@
 
 import * as z from "zod/mini";
 import { EnrootError } from "../errors.ts";
+import { digestOf } from "../oci/digest.ts";
 import { parseImageConfig } from "../oci/image_config.ts";
 import { issueOf, parseJson } from "../oci/manifest.ts";
 import { sniffCompression } from "../streams/inflate.ts";
 import type { Image, Layer, LayerFile } from "./image.ts";
 import { type LayoutFiles, readDocument } from "./layout.ts";
-import { checkPlatform, digestOf } from "./open_manifest.ts";
+import { checkPlatform } from "./open_manifest.ts";
 
 const schema = z.array(z.object({
   Config: z.string(),
@@ -72,7 +73,7 @@ export async function openDockerArchive(
   }));
   return {
     uri,
-    imageId: digestOf(configBytes),
+    imageId: await digestOf(configBytes),
     architecture: config.architecture,
     layers,
     config: () => Promise.resolve(config),

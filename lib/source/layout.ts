@@ -77,7 +77,7 @@ export class Layout implements BlobStore {
 
   async read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
     const bytes = await readDocument(await this.#blob(descriptor, what), what);
-    return checkDocument(bytes, descriptor.digest, what);
+    return await checkDocument(bytes, descriptor.digest, what);
   }
 
   async open(descriptor: Descriptor): Promise<LayerFile> {

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { EnrootError } from "../errors.ts";
-import { type Digest, DigestMismatchError } from "../oci/digest.ts";
+import { type Digest, DigestMismatchError, digestOf } from "../oci/digest.ts";
 import { type ImageConfig, parseImageConfig } from "../oci/image_config.ts";
 import { type Descriptor, type ImageManifest, parseManifest } from "../oci/manifest.ts";
 import { layerCompression } from "../oci/media_type.ts";
@@ -52,7 +51,7 @@ export async function chooseManifest(
   let type = mediaType;
   for (let depth = 0; depth < maxDepth; depth++) {
     const parsed = parseManifest(document, type, what);
-    if (parsed.kind === "image") return { digest: digestOf(document), manifest: parsed };
+    if (parsed.kind === "image") return { digest: await digestOf(document), manifest: parsed };
     const chosen = selectPlatform(parsed.manifests, architecture, what);
     document = await store.read(chosen, `the manifest of ${what}`);
     type = chosen.mediaType;
@@ -115,14 +114,13 @@ export function checkPlatform(config: ImageConfig, architecture: string, what: s
   throw noPlatform(what, architecture, [formatPlatform(config)]);
 }
 
-/** The digest of bytes. */
-export function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}` as Digest;
-}
-
 /** Check a document's bytes against its descriptor. @throws {DigestMismatchError} */
-export function checkDocument(bytes: Uint8Array, expected: Digest, what: string): Uint8Array {
-  const actual = digestOf(bytes);
+export async function checkDocument(
+  bytes: Uint8Array,
+  expected: Digest,
+  what: string,
+): Promise<Uint8Array> {
+  const actual = await digestOf(bytes);
   if (actual !== expected) throw new DigestMismatchError(what, expected, actual);
   return bytes;
 }

@@ -6,9 +6,12 @@
 
 import { EnrootError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
+import { inspectedId, openDaemonImage } from "./daemon/daemon_image.ts";
 import type { EngineImage } from "./daemon/engine.ts";
 import type { Image } from "./image.ts";
+import { openLocalImage } from "./local_image.ts";
 import type { SourceOptions } from "./options.ts";
+import { openRegistryImage, resolveRegistryDigest } from "./registry/registry.ts";
 import { formatUri, type ImageUri } from "./uri.ts";
 
 export type { SourceOptions } from "./options.ts";
@@ -20,16 +23,12 @@ export type { SourceOptions } from "./options.ts";
  * @throws {EnrootError} when it cannot be had, is for another architecture, or is damaged
  */
 export async function openImage(uri: ImageUri, options: SourceOptions): Promise<Image> {
-  // Each kind of source is loaded when it is asked for: that takes longer than what it does first.
   if (uri.scheme === "docker") {
-    const { openRegistryImage } = await import("./registry/registry.ts");
     return await openRegistryImage(uri.reference, options);
   }
   if ("name" in uri) {
-    const { openDaemonImage } = await import("./daemon/daemon_image.ts");
     return await openDaemonImage(engineImage(uri), options);
   }
-  const { openLocalImage } = await import("./local_image.ts");
   return await openLocalImage(uri, options);
 }
 
@@ -40,11 +39,9 @@ export async function openImage(uri: ImageUri, options: SourceOptions): Promise<
  */
 export async function resolveDigest(uri: ImageUri, options: SourceOptions): Promise<Digest> {
   if (uri.scheme === "docker") {
-    const { resolveRegistryDigest } = await import("./registry/registry.ts");
     return await resolveRegistryDigest(uri.reference, options);
   }
   if ("name" in uri) {
-    const { inspectedId } = await import("./daemon/daemon_image.ts");
     const id = await inspectedId(engineImage(uri), options);
     throw new EnrootError(
       "no-manifest",

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { EnrootError, reasonOf } from "../errors.ts";
+import { createSha256 } from "../std/node.ts";
 import { AT, close, itself, must, O, openAt, type Stat, statAt } from "../sys/at.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 
@@ -64,7 +64,7 @@ async function hash(
   onProgress: (done: number, total: number) => void,
 ): Promise<string> {
   using file = await Deno.open(path);
-  const sum = createHash("sha256");
+  const sum = createSha256();
   const piece = new Uint8Array(pieceSize);
   for (let done = 0;;) {
     signal.throwIfAborted();

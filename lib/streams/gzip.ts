@@ -10,7 +10,7 @@
  * @module
  */
 
-import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
+import { zlib } from "../std/node.ts";
 import type { ByteQueue } from "./byte_queue.ts";
 import { CompressionError } from "./compression_error.ts";
 import { NativeInflater, pieceSize } from "./native_inflater.ts";
@@ -54,7 +54,7 @@ async function inflateMember(input: ByteQueue, take: Take): Promise<void> {
   let crc = 0;
   const checked = (bytes: Bytes): void => {
     size += bytes.length;
-    crc = crc32(bytes, crc);
+    crc = zlib().crc32(bytes, crc);
     take(bytes);
   };
   const small = inflateSmallMember(await input.peek());
@@ -92,7 +92,7 @@ async function skipHeader(input: ByteQueue): Promise<void> {
   if ((flags & flag.headerCrc) !== 0) {
     const bytes = await header(at + 2);
     const [low = 0, high = 0] = bytes.subarray(at);
-    if ((crc32(bytes.subarray(0, at)) & 0xffff) !== low + 256 * high) {
+    if ((zlib().crc32(bytes.subarray(0, at)) & 0xffff) !== low + 256 * high) {
       throw new CompressionError("the checksum of a gzip member's header is wrong: it is damaged");
     }
     at += 2;
@@ -124,7 +124,7 @@ function inflateSmallMember(bytes: Bytes): { inflated: Bytes; stored: number } |
   const options = { info: true, maxOutputLength: smallMember.inflated };
   try {
     // With `info` the result is another one, which the types do not know.
-    const { buffer, engine } = inflateRawSync(
+    const { buffer, engine } = zlib().inflateRawSync(
       bytes.subarray(0, smallMember.stored),
       options,
     ) as unknown as { buffer: Bytes; engine: { bytesWritten: number } };
@@ -136,7 +136,7 @@ function inflateSmallMember(bytes: Bytes): { inflated: Bytes; stored: number } |
 }
 
 async function inflateLargeMember(input: ByteQueue, take: Take): Promise<void> {
-  using inflater = new NativeInflater(createInflateRaw({ chunkSize: pieceSize }), take);
+  using inflater = new NativeInflater(zlib().createInflateRaw({ chunkSize: pieceSize }), take);
   for (let before = 0;; before = inflater.consumed) {
     const bytes = await input.peek();
     if (bytes.length === 0) throw truncated();

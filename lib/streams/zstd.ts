@@ -9,7 +9,7 @@
  * @module
  */
 
-import { createZstdDecompress, zstdDecompressSync } from "node:zlib";
+import { zlib } from "../std/node.ts";
 import type { ByteQueue } from "./byte_queue.ts";
 import { CompressionError } from "./compression_error.ts";
 import { damaged, NativeInflater, pieceSize } from "./native_inflater.ts";
@@ -57,14 +57,14 @@ export async function inflateZstd(input: ByteQueue, take: Take): Promise<void> {
 
 function inflateSmallFrame(frame: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   try {
-    return zstdDecompressSync(frame) as Uint8Array<ArrayBuffer>;
+    return zlib().zstdDecompressSync(frame) as Uint8Array<ArrayBuffer>;
   } catch (error) {
     throw damaged(error);
   }
 }
 
 async function inflateLargeFrame(input: ByteQueue, header: FrameHeader, take: Take): Promise<void> {
-  using inflater = new NativeInflater(createZstdDecompress({ chunkSize: pieceSize }), take);
+  using inflater = new NativeInflater(zlib().createZstdDecompress({ chunkSize: pieceSize }), take);
   const write = async (size: number): Promise<void> => {
     const bytes = await input.peek(size);
     if (bytes.length < size) throw truncated();

@@ -13,7 +13,7 @@ import { type DiffId, type Digest, hexOf } from "../../oci/digest.ts";
 import { type ImageConfig, parseImageConfig } from "../../oci/image_config.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "../../oci/manifest.ts";
 import type { Platform } from "../../oci/platform.ts";
-import { digestOf } from "../open_manifest.ts";
+import { createSha256 } from "../../std/node.ts";
 
 /** What is looked for. */
 export interface WantedConfig {
@@ -85,7 +85,7 @@ export class Documents {
       this.#listed = z.safeParse(archiveSchema, value).data?.[0]?.Config;
       return;
     }
-    const digest = digestOf(bytes);
+    const digest = `sha256:${createSha256().update(bytes).digest("hex")}` as Digest;
     const document = documentOf(value, bytes, digest);
     if (document === undefined) return;
     this.#byDigest.set(digest, document);

@@ -16,10 +16,10 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { EnrootError } from "../../errors.ts";
 import type { DiffId, Digest } from "../../oci/digest.ts";
 import { readOutput } from "../../process/read_output.ts";
+import { createSha256 } from "../../std/node.ts";
 import { sniffCompression } from "../../streams/inflate.ts";
 import type { Layer, OpenedLayer } from "../image.ts";
 import { maxDocument } from "../open_manifest.ts";
@@ -228,7 +228,7 @@ export class SaveRun implements AsyncDisposable {
 
   /** A layer of version 1 whose place is not known: its own diff ID tells. */
   async #takeUnnamed(content: MemberContent): Promise<void> {
-    const hash = createHash("sha256");
+    const hash = createSha256();
     const layer = await this.#putAway(content, (_, piece) => hash.update(piece));
     this.#slots.keep(layer, this.#slots.indexesOf(`sha256:${hash.digest("hex")}`));
   }

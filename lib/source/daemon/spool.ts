@@ -4,9 +4,10 @@
  * @module
  */
 
-import { constants, createZstdCompress } from "node:zlib";
+import type { ZstdCompress } from "node:zlib";
 import { EnrootError, reasonOf } from "../../errors.ts";
 import type { LayerCompression } from "../../oci/media_type.ts";
+import { zlib } from "../../std/node.ts";
 import { close, must, writeAll } from "../../sys/at.ts";
 import type { OpenedLayer } from "../image.ts";
 import { openTempFile } from "../temp_file.ts";
@@ -48,7 +49,7 @@ export class SpoolWriter implements Disposable {
   readonly #folder: string;
   readonly #count: (bytes: number) => void;
   readonly #compression: LayerCompression;
-  readonly #compress: ReturnType<typeof createZstdCompress> | undefined;
+  readonly #compress: ZstdCompress | undefined;
   #failure: { readonly reason: unknown } | undefined;
   #written = 0;
   #stored = 0;
@@ -65,6 +66,7 @@ export class SpoolWriter implements Disposable {
     this.#count = count;
     this.#compression = compression;
     if (compression !== "none") return;
+    const { constants, createZstdCompress } = zlib();
     this.#compress = createZstdCompress({
       params: { [constants.ZSTD_c_compressionLevel]: level },
     });

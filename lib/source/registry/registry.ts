@@ -5,7 +5,7 @@
  */
 
 import { EnrootError } from "../../errors.ts";
-import { type Digest, parseDigest } from "../../oci/digest.ts";
+import { type Digest, digestOf, parseDigest } from "../../oci/digest.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
 import { imageManifestTypes, indexTypes } from "../../oci/media_type.ts";
 import type { Reference } from "../../oci/reference.ts";
@@ -17,7 +17,6 @@ import {
   checkDocument,
   chooseManifest,
   type ChosenManifest,
-  digestOf,
   imageOf,
   maxDocument,
 } from "../open_manifest.ts";
@@ -150,9 +149,11 @@ class Repository implements BlobStore {
       };
     }, signal);
     const stated = answer.get("docker-content-digest");
-    if (expected !== undefined) checkDocument(bytes, expected, what);
-    else if (stated?.startsWith("sha256:")) checkDocument(bytes, parseDigest(stated), what);
-    this.#options.log("debug", `${this.uri}: manifest ${digestOf(bytes)}`);
+    if (expected !== undefined) await checkDocument(bytes, expected, what);
+    else if (stated?.startsWith("sha256:")) {
+      await checkDocument(bytes, parseDigest(stated), what);
+    }
+    this.#options.log("debug", `${this.uri}: manifest ${await digestOf(bytes)}`);
     return { bytes, type: answer.get("content-type") ?? undefined };
   }
 }

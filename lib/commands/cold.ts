@@ -1,0 +1,16 @@
+/**
+ * What is loaded only when it is asked for: all that no job waits for.
+ *
+ * The executable consists of few parts, because each that a command loads costs it time: what makes,
+ * starts, lists and removes containers is one, and this is the other.
+ *
+ * @module
+ */
+
+export { command as digestCommand } from "./digest.ts";
+export { command as exportCommand } from "./export.ts";
+export { command as importCommand } from "./import.ts";
+export { command as installHelperCommand } from "./install_helper.ts";
+export { command as loadCommand } from "./load.ts";
+export { useImportedAgain } from "./pointer_file.ts";
+export { useSquashfs } from "./squashfs_file.ts";

@@ -56,7 +56,7 @@ Import an image as a file that containers are created from.
   },
 };
 
-type Request = Omit<ImportRequest, "into">;
+type Request = Omit<ImportRequest, "into" | "store">;
 
 /** Which of the two is to be written. @throws {UsageError} when the format cannot be had */
 function isPointerWanted(config: Config, format: string | undefined): boolean {
@@ -85,6 +85,7 @@ async function importPointer(
   store.ready();
   await importImage(context, config, {
     ...request,
+    store,
     async into(image, build) {
       const wanted = { image, build, signal: request.signal };
       await using _template = await obtainTemplate(context, config, store, wanted);

@@ -7,7 +7,7 @@
 import type { Config } from "../config/config.ts";
 import { EnrootError } from "../errors.ts";
 import { chainIds } from "../oci/chain_id.ts";
-import { hexOf } from "../oci/digest.ts";
+import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
 import type { Image } from "../source/image.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
@@ -24,6 +24,8 @@ export interface ImportRequest {
   /** As the user gave it; absent: this machine's. */
   readonly architecture: string | undefined;
   readonly signal: AbortSignal;
+  /** Where templates are kept: it may know what an engine means by an ID. */
+  readonly store?: Store;
   /**
    * Called once the image is opened: makes a folder and has the image built in it.
    *
@@ -38,9 +40,12 @@ export async function importImage(
   config: Config,
   request: ImportRequest,
 ): Promise<void> {
-  const { uri, architecture, signal } = request;
+  const { uri, architecture, signal, store } = request;
   context.terminal.log("info", `Opening ${formatUri(uri)}`);
-  const options = sourceOptions(context, config, architecture, signal);
+  const plain = sourceOptions(context, config, architecture, signal);
+  const imageIdOf = (id: Digest): Promise<Digest | undefined> =>
+    store?.imageIdOf(id, plain.architecture) ?? Promise.resolve(undefined);
+  const options = { ...plain, imageIdOf };
   try {
     await importFrom(context, config, request, options);
   } catch (error) {
@@ -95,6 +100,7 @@ export async function obtainTemplate(
       uri: image.uri,
       architecture: image.architecture,
       ...(image.manifestDigest === undefined ? {} : { manifestDigest: image.manifestDigest }),
+      ...(image.engineId === undefined ? {} : { engineId: image.engineId }),
     },
     signal,
     build(root) {
@@ -147,6 +153,7 @@ export function sourceOptions(
     transferTimeoutSeconds: config.transferTimeoutSeconds,
     retries: config.transferRetries,
     maxConnections: config.maxConnections,
+    cacheMaxSize: config.cacheMaxSize,
     signal,
     log: (level, message) => context.terminal.log(level, message),
   };

@@ -52,6 +52,7 @@ Import an image and create a container from it in one step.
         uri,
         architecture: options.value("arch"),
         signal,
+        store,
         async into(image, build) {
           const wanted = { image, build, signal };
           await using template = await obtainTemplate(context, config, store, wanted);

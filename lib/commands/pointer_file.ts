@@ -36,6 +36,7 @@ export async function useImportedAgain(
       uri,
       architecture: pointer.architecture,
       signal,
+      store,
       async into(image, build) {
         if (image.imageId !== pointer.imageId) throw changed(pointer, uri);
         await using template = await obtainTemplate(context, config, store, {

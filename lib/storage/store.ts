@@ -28,6 +28,8 @@ export interface Provenance {
   readonly manifestDigest?: string;
   /** As in OCI: `amd64`. */
   readonly architecture?: string;
+  /** What the engine it came from knows it by, where that is not its image ID. */
+  readonly engineId?: Digest;
 }
 
 /** A template by its name. */
@@ -116,6 +118,14 @@ export interface Store {
    * @throws {EnrootError} when the store cannot be written; what `build` throws
    */
   obtainTemplate(request: TemplateRequest): Promise<Template>;
+
+  /**
+   * The image ID of a template that was obtained with this engine ID for this architecture, so that
+   * the image need not be read to know it. No more than a hint: whoever reads the image checks it.
+   *
+   * @returns `undefined` when that is not remembered
+   */
+  imageIdOf(engineId: Digest, architecture: string): Promise<Digest | undefined>;
 
   /**
    * Do what keeps the store small, when it is time: for the end of a command, after its result. What

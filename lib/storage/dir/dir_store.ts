@@ -66,6 +66,11 @@ export class DirStore implements Store {
   ready(): void {}
 
   /** @throws {EnrootError} also code `not-owner` and `open-store`, as {@linkcode closeToOthers} */
+  /** Templates are not kept, and so nothing is known of any. */
+  imageIdOf(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async obtainTemplate({ build }: Pick<TemplateRequest, "build">): Promise<Template> {
     makeFolder(this.#path);
     if (closeToOthers(this.#path, stagingFolder)) {

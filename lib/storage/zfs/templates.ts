@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type Digest, parseDigest } from "../../oci/digest.ts";
 import type { DatasetName, SnapshotName } from "../../zfs/dataset.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { Provenance, TemplateRequest } from "../store.ts";
@@ -27,7 +28,11 @@ interface Found {
   /** There, but without the snapshot that makes it usable. */
   readonly broken: boolean;
   readonly unfinished: boolean;
+  /** What an engine knows it by; `-` when that is not known. */
+  readonly engineId: string | undefined;
 }
+
+const engineIdProperty = "enroot:engine-id";
 
 /** The templates of a store. */
 export class Templates {
@@ -58,9 +63,16 @@ export class Templates {
    * @returns whether it was built now
    */
   async obtain(request: TemplateRequest): Promise<boolean> {
-    const { id, signal, onWait } = request;
+    const { id, provenance, signal, onWait } = request;
     const { builder, zfs } = this.#options;
-    if ((await this.#find(id, signal)).finished) return false;
+    const there = await this.#find(id, signal);
+    if (there.finished) {
+      const { engineId } = provenance;
+      if (engineId !== undefined && there.engineId !== engineId) {
+        await zfs.set(this.dataset(id), { [engineIdProperty]: engineId });
+      }
+      return false;
+    }
     using _lock = await builder.lock("template", id, { signal, onWait });
     // While it was not ours it may have been finished, or left half-way.
     const found = await this.#find(id, signal);
@@ -70,6 +82,22 @@ export class Templates {
     await builder.tidy();
     await this.#build(request);
     return true;
+  }
+
+  /** See {@linkcode Store.imageIdOf}. @throws {ZfsError} */
+  async imageIdOf(engineId: Digest, architecture: string): Promise<Digest | undefined> {
+    const { zfs, layout } = this.#options;
+    const rows = await zfs.list([layout.templates], {
+      depth: 1,
+      types: ["filesystem"],
+      columns: [engineIdProperty, "enroot:arch", layoutProperty],
+    });
+    const found = rows.find((row) =>
+      row[engineIdProperty] === engineId && row["enroot:arch"] === architecture &&
+      row[layoutProperty] === layoutVersion
+    );
+    const [hex] = /(?<=\/)[0-9a-f]{64}/.exec(found?.name ?? "") ?? [];
+    return hex === undefined ? undefined : parseDigest(`sha256:${hex}`);
   }
 
   async #build({ id, provenance, build, layered, signal, onWait }: TemplateRequest): Promise<void> {
@@ -94,27 +122,32 @@ export class Templates {
     const [dataset, snapshot] = [this.dataset(id), this.snapshot(id)];
     const unfinished = builder.unfinished("template", id);
     const rows = await zfs.list([layout.templates, dataset, snapshot, unfinished], {
-      columns: [layoutProperty],
+      columns: [layoutProperty, engineIdProperty],
     });
     await layout.ensure("templates", rows, signal);
     const has = (wanted: string): boolean => rows.some(({ name }) => name === wanted);
     // What a store of another layout had was renamed aside just now; the mark is inherited.
-    const isOurs = rows.find(({ name }) => name === dataset)?.[layoutProperty] === layoutVersion;
+    const row = rows.find(({ name }) => name === dataset);
+    const isOurs = row?.[layoutProperty] === layoutVersion;
     return {
       finished: has(snapshot) && isOurs,
       broken: has(dataset) && isOurs && !has(snapshot),
       unfinished: has(unfinished),
+      engineId: row?.[engineIdProperty],
     };
   }
 }
 
-function userProperties({ uri, manifestDigest, architecture }: Provenance): Record<string, string> {
+function userProperties(
+  { uri, manifestDigest, architecture, engineId }: Provenance,
+): Record<string, string> {
   return {
     "enroot:imported": new Date().toISOString().replace(/\.\d+Z$/, "Z"),
     "enroot:last_used": epochSeconds(),
     ...(uri === undefined ? {} : { "enroot:uri": uri }),
     ...(manifestDigest === undefined ? {} : { "enroot:manifest-digest": manifestDigest }),
     ...(architecture === undefined ? {} : { "enroot:arch": architecture }),
+    ...(engineId === undefined ? {} : { [engineIdProperty]: engineId }),
   };
 }
 

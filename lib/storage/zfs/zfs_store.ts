@@ -8,6 +8,7 @@
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { existsSync } from "../../sys/exists.ts";
 import { childOf, type DatasetName, lastComponent } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
@@ -101,6 +102,10 @@ export class ZfsStore implements EphemeralStore {
   async obtainTemplate(request: TemplateRequest): Promise<Template> {
     await this.#explained(() => this.#obtain(request));
     return { id: request.id, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+
+  imageIdOf(engineId: Digest, architecture: string): Promise<Digest | undefined> {
+    return this.#explained(() => this.#templates.imageIdOf(engineId, architecture));
   }
 
   /** A sweep after something was filled, and otherwise every ten minutes. */

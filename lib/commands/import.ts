@@ -114,10 +114,11 @@ async function importSquashfs(
   const { signal } = request;
   const prefix = `enroot-import.${Deno.uid()}.`;
   tidyStaging(config.tempPath, prefix);
-  using staging = createStaging(config.tempPath, prefix);
   await importImage(context, config, {
     ...request,
     async into(image, build) {
+      // Made anew when the image has to be built a second time.
+      using staging = createStaging(config.tempPath, prefix);
       await build.whole(staging.path, image.uri);
       terminal.log("info", `Writing ${file.destination}`);
       await makeSquashfs(staging.path, file.path, {

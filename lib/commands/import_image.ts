@@ -5,7 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { EnrootError } from "../errors.ts";
+import { EnrootError, reasonOf } from "../errors.ts";
 import { chainIds } from "../oci/chain_id.ts";
 import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
@@ -14,6 +14,7 @@ import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
 import type { Store, StoreLayer, Template } from "../storage/store.ts";
 import type { Context } from "./command.ts";
+import { registrySettings, useNetworkSettings } from "./network.ts";
 import { ReportedBuild } from "./reported_build.ts";
 import { ownershipOf, templateIdOf } from "./template_id.ts";
 import { formatBytes } from "./units.ts";
@@ -49,9 +50,14 @@ export async function importImage(
   try {
     await importFrom(context, config, request, options);
   } catch (error) {
-    if (!(error instanceof EnrootError && error.code === "engine-id")) throw error;
-    context.terminal.log("debug", error.message);
-    await importFrom(context, config, request, { ...options, readsConfigFirst: true });
+    const code = error instanceof EnrootError ? error.code : undefined;
+    if (code !== "engine-id" && code !== "cache-damaged") throw error;
+    const isDamaged = code === "cache-damaged";
+    context.terminal.log(isDamaged ? "warning" : "debug", reasonOf(error));
+    await importFrom(context, config, request, {
+      ...options,
+      ...(isDamaged ? { distrustsCache: true } : { readsConfigFirst: true }),
+    });
   }
 }
 
@@ -144,11 +150,13 @@ export function sourceOptions(
   architecture: string | undefined,
   signal: AbortSignal,
 ): SourceOptions {
+  useNetworkSettings(config.variables);
   return {
     architecture: normalizeArchitecture(architecture ?? Deno.build.arch),
     cachePath: config.cachePath,
     tempPath: config.tempPath,
     allowHttp: config.allowHttp,
+    registries: registrySettings(context.environment, config),
     connectTimeoutSeconds: config.connectTimeoutSeconds,
     transferTimeoutSeconds: config.transferTimeoutSeconds,
     retries: config.transferRetries,

@@ -14,16 +14,19 @@ export class Limiter {
     this.#free = limit === 0 ? Infinity : limit;
   }
 
-  /** Do work when it is its turn. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  /** Wait for a turn; it ends when what is returned is disposed of. */
+  async turn(): Promise<Disposable> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
+    let isOver = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (isOver) return;
+        isOver = true;
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free++;
+        else next();
+      },
+    };
   }
 }

@@ -10,7 +10,7 @@ import { type ImageConfig, parseImageConfig } from "../oci/image_config.ts";
 import { type Descriptor, type ImageManifest, parseManifest } from "../oci/manifest.ts";
 import { layerCompression } from "../oci/media_type.ts";
 import { formatPlatform, noPlatform, selectPlatform } from "../oci/platform.ts";
-import type { Image, Layer, LayerFile } from "./image.ts";
+import type { Image, Layer, OpenedLayer } from "./image.ts";
 
 /** Documents larger than this are refused: they are read whole. */
 export const maxDocument = 8 << 20;
@@ -23,7 +23,10 @@ export interface BlobStore {
   /** A small document's bytes, checked against its descriptor. */
   read(descriptor: Descriptor, what: string): Promise<Uint8Array>;
   /** A layer's bytes as a local file. */
-  open(descriptor: Descriptor, options: Parameters<Layer["open"]>[0]): Promise<LayerFile>;
+  open(
+    descriptor: Descriptor,
+    options: Parameters<Layer["open"]>[0],
+  ): Promise<Omit<OpenedLayer, "compression">>;
   /** Drop a layer's bytes, where they are ours to drop. */
   discard?(descriptor: Descriptor): Promise<void>;
 }
@@ -73,6 +76,8 @@ export async function imageOf(
   uri: string,
   dispose: () => Promise<void> = () => Promise.resolve(),
 ): Promise<Image> {
+  // First, because what is no image says so here: the config of an artifact can be anything.
+  const compressions = manifest.layers.map(({ mediaType }) => layerCompression(mediaType));
   const configBytes = await store.read(manifest.config, `the config of ${uri}`);
   const config = parseImageConfig(configBytes, uri);
   checkPlatform(config, architecture, uri);
@@ -85,8 +90,10 @@ export async function imageOf(
   }
   const layers = manifest.layers.map((descriptor, index): Layer => {
     const diffId = config.diffIds[index];
-    if (diffId === undefined) throw new Error("a layer without a diff ID");
-    const compression = layerCompression(descriptor.mediaType);
+    const compression = compressions[index];
+    if (diffId === undefined || compression === undefined) {
+      throw new Error("a layer without a diff ID");
+    }
     return {
       diffId,
       digest: descriptor.digest,

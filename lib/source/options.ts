@@ -6,6 +6,16 @@
 
 import type { Digest } from "../oci/digest.ts";
 
+/** Where users and sites say how registries are reached, and whose credentials they are given. */
+export interface RegistrySettings {
+  /** enroot's file of credentials, in netrc format; it need not be there. */
+  readonly credentialsFile: string;
+  /** Folders that have a folder for each registry, with certificates and mirrors; the first one wins. */
+  readonly certsFolders: readonly string[];
+  /** The caller's: it says where the files of other tools are, and is that of credential helpers. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /** What every source may need to know. */
 export interface SourceOptions {
   /** The architecture that is wanted, by the name images use. */
@@ -16,14 +26,25 @@ export interface SourceOptions {
   readonly tempPath: string;
   /** Whether registries may be spoken to without TLS. */
   readonly allowHttp: boolean;
+  /** Absent: registries are asked without credentials, and by their own names. */
+  readonly registries?: RegistrySettings;
   /** How long a registry may take to answer; 0: no limit. */
   readonly connectTimeoutSeconds: number;
+  /** How long a registry may be silent in the middle of an answer; absent: half a minute or more. */
+  readonly stallTimeoutSeconds?: number;
   /** How long one blob may take; 0: no limit. */
   readonly transferTimeoutSeconds: number;
   /** How often a transfer that fails in a way that may pass is tried again. */
   readonly retries: number;
   /** How many blobs are fetched at once; 0: no limit. */
   readonly maxConnections: number;
+  /** The most bytes that the cache may have after something was fetched; absent: no limit. */
+  readonly cacheMaxSize?: number | undefined;
+  /**
+   * Whether layers of the cache are hashed before anybody reads them: after one turned out to be
+   * damaged. Else only whoever reads a layer finds that out.
+   */
+  readonly distrustsCache?: boolean;
   /**
    * The image ID that was found behind an engine's own ID before, so that the image need not be read
    * to know it; it is checked all the same. Absent: nobody remembers.

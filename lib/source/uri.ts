@@ -114,8 +114,11 @@ function parseEngine(scheme: EngineScheme, name: string, text: string): ImageUri
 
 function parseLocal(scheme: LocalScheme, rest: string, text: string): ImageUri {
   const typed = rest.startsWith("//") ? rest.slice(2) : rest;
-  // The path ends at the first colon that a tag can follow, as with skopeo: a tag may hold one itself.
-  const [, path = "", tag] = /^(.*?)(?::([^:/]+(?:\/[^:/]+)*(?::[^:/]+)?))?$/s.exec(typed) ?? [];
+  // The path ends at the first colon that a tag can follow, as with skopeo: a tag may hold some itself,
+  // when it is a reference with its registry, as in the cache.
+  const [, path = "", tag] =
+    /^(.*?)(?::([^:/]+(?::[0-9]+(?=\/))?(?:\/[^:/]+)*(?::[^:/]+)?(?::[0-9a-f]{64})?))?$/s
+      .exec(typed) ?? [];
   if (path === "" || path.includes("\0")) {
     throw new EnrootError("bad-uri", `image URI '${text}' names no path`);
   }

@@ -22,6 +22,12 @@ const good: [text: string, full: string, file: string][] = [
     "docker-archive:/a/x.tar.gz:lib/app:v1",
     "x+lib+app+v1.sqsh",
   ],
+  ["oci:/a/b:h.example:5000/x/y:1", "oci:/a/b:h.example:5000/x/y:1", "b+h.example+5000+x+y+1.sqsh"],
+  [
+    `oci:/a/b:h.example/x:1@sha256:${hex}`,
+    `oci:/a/b:h.example/x:1@sha256:${hex}`,
+    `b+h.example+x+1@sha256+${hex}.sqsh`,
+  ],
   ["docker-archive:/a b/é%.tar", "docker-archive:/a%20b/%C3%A9%25.tar", "é%.sqsh"],
   ["dockerd://a/b:c", "dockerd://a/b:c", "a+b+c.sqsh"],
   ["dockerd://ubuntu", "dockerd://ubuntu", "ubuntu.sqsh"],

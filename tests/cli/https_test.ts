@@ -1,29 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Bed } from "../support/bed.ts";
+import { makeCertificates } from "../support/certificates.ts";
 import { run } from "../support/command.ts";
 import { makeSampleImage } from "../support/sample_image.ts";
-import { startRegistry, type Tls } from "../support/registry.ts";
-
-/** A certificate authority of our own, and a certificate for 127.0.0.1 from it. */
-async function makeCertificates(folder: string): Promise<Tls & { authority: string }> {
-  const path = (name: string): string => `${folder}/${name}`;
-  const subject = (name: string): string[] => ["-subj", `/CN=${name}`];
-  await run([
-    ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"],
-    ...["-keyout", path("ca.key"), "-out", path("ca.crt"), ...subject("test authority")],
-  ]);
-  await run([
-    ...["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", path("server.key")],
-    ...["-out", path("server.csr"), ...subject("127.0.0.1")],
-  ]);
-  await Deno.writeTextFile(path("names"), "subjectAltName=IP:127.0.0.1\n");
-  await run([
-    ...["openssl", "x509", "-req", "-in", path("server.csr"), "-CA", path("ca.crt")],
-    ...["-CAkey", path("ca.key"), "-CAcreateserial", "-days", "2", "-extfile", path("names")],
-    ...["-out", path("server.crt")],
-  ]);
-  return { certificate: path("server.crt"), key: path("server.key"), authority: path("ca.crt") };
-}
+import { startRegistry } from "../support/registry.ts";
 
 Deno.test("an image comes over https when the registry's authority is trusted, else not", async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "zenroot-https-" });

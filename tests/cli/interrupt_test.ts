@@ -96,11 +96,11 @@ async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void>
   await run(["kill", "-s", signal.slice(3), String(child.pid)]);
 }
 
-/** What the image cache holds besides whole blobs, which may stay. */
+/** What the image cache holds besides blobs and what arrived of some, which may stay. */
 async function cache(bed: Bed): Promise<string[]> {
   const { stdout } = await attempt(["find", `${bed.home}/.cache/enroot`, "-type", "f"]);
   return stdout.trim().split("\n").filter((path) =>
-    path !== "" && !/\/([0-9a-f]{64}|oci-layout)$/.test(path)
+    path !== "" && !/\/([0-9a-f]{64}(\.partial)?|oci-layout)$/.test(path)
   ).sort();
 }
 

@@ -34,6 +34,7 @@ const packages = {
   "openssl": "openssl",
   "tmux": "tmux",
   "strace": "strace",
+  "shellcheck": "shellcheck",
   "procps": "ps",
   "libcap2-bin": "setcap",
   "qemu-system-x86": "qemu-system-x86_64",

@@ -8,8 +8,10 @@ import { spawn } from "./command.ts";
 
 /** A registry at work. Disposing of it stops it and removes what it stored. */
 export interface Registry extends AsyncDisposable {
-  /** Its port on 127.0.0.1; it asks nobody who he is. */
+  /** Its port on 127.0.0.1. */
   readonly port: number;
+  /** The folder that it stores things in. */
+  readonly data: string;
 }
 
 /** How long it may take to listen, in milliseconds. */
@@ -19,6 +21,18 @@ const patience = 20_000;
 export interface Tls {
   readonly certificate: string;
   readonly key: string;
+  /** Authorities of clients: who has no certificate of one of them is refused. */
+  readonly clientcas?: readonly string[];
+}
+
+/** What a registry can be besides open to all and alone. */
+export interface RegistryOptions {
+  /** Its configuration's section `auth`; absent: it asks nobody who he is. */
+  readonly auth?: Readonly<Record<string, unknown>>;
+  /** The folder of another registry to share; absent: one of its own. */
+  readonly data?: string;
+  /** Where it redirects to for blobs: the path in {@linkcode Registry.data} is put behind it. */
+  readonly blobStore?: string;
 }
 
 /**
@@ -26,17 +40,22 @@ export interface Tls {
  *
  * @throws {Error} with what it said when it does not come up
  */
-export async function startRegistry(tls?: Tls): Promise<Registry> {
+export async function startRegistry(tls?: Tls, more: RegistryOptions = {}): Promise<Registry> {
   await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "zenroot-registry-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const data = more.data ?? `${folder}/data`;
   await Deno.writeTextFile(
     `${folder}/config.yml`,
     JSON.stringify({
       version: "0.1",
       log: { accesslog: { disabled: true } },
-      storage: { filesystem: { rootdirectory: `${folder}/data` }, delete: { enabled: true } },
+      storage: { filesystem: { rootdirectory: data }, delete: { enabled: true } },
       http: { addr: "127.0.0.1:0", ...(tls === undefined ? {} : { tls }) },
+      ...(more.auth === undefined ? {} : { auth: more.auth }),
+      ...(more.blobStore === undefined ? {} : {
+        middleware: { storage: [{ name: "redirect", options: { baseurl: more.blobStore } }] },
+      }),
     }),
   );
 
@@ -54,7 +73,7 @@ export async function startRegistry(tls?: Tls): Promise<Registry> {
   });
   const port = Number(await log.find(/listening on 127\.0\.0\.1:(\d+)/));
   const kept = stack.move();
-  return { port, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { port, data, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** What a registry prints; read to the end, so that it never waits for a reader. */

@@ -2,48 +2,61 @@
  * The blob cache: an OCI layout in `ENROOT_CACHE_PATH`, so that it can be carried elsewhere and read
  * there as it is.
  *
- * A blob has its name only when it is whole and its digest is right. While one is fetched it grows in
- * `<hex>.partial`, which is locked: another process that wants it waits, and then uses it. A partial
- * file whose lock is free was left by a killed process; the next one starts it anew. On a file system
- * without locks each process has a partial file of its own, `<hex>.<unique>.partial`.
+ * A blob has its name only when it is whole and its digest is right. Over all processes of a host one
+ * at a time fetches a blob; the others wait, and then use it.
  *
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { EnrootError, reasonOf } from "../../errors.ts";
-import { removeIfThere } from "../../sys/exists.ts";
-import { isStillNamed } from "../../sys/lock.ts";
-import { type Digest, DigestMismatchError, hexOf } from "../../oci/digest.ts";
+import { type Digest, DigestMismatchError, digestOf, hexOf } from "../../oci/digest.ts";
+import { HeldBlob, holdBlob, openIfThere } from "./held_blob.ts";
+import { PartialBlob, partialPath } from "./partial_blob.ts";
+import { type Delivery, receive } from "./receive.ts";
 
-/** What is to be fetched, and from where. */
-export interface BlobRequest {
-  readonly digest: Digest;
-  /** Bytes, as the manifest states them. */
-  readonly size: number;
-  /** What it is called in messages. */
-  readonly what: string;
-  readonly signal: AbortSignal;
-  /** Told how many more bytes arrived; fewer than none when what arrived does not count any more. */
-  readonly onProgress?: (bytes: number) => void;
+/** What is wanted, and where it is fetched from. */
+export interface BlobRequest extends Delivery {
   /** Called once when another process is fetching it, and is waited for. */
   readonly onWait?: () => void;
-  /** Called when it is not there: the bytes. */
-  readonly fetch: () => Promise<AsyncIterable<Uint8Array>>;
+  /** Waits until it may be fetched; the turn ends when what is returned is disposed of. */
+  readonly turn?: () => Promise<Disposable>;
+  /** Told how many bytes of it stay for the next attempt, when it could not be had. */
+  readonly onKept?: (bytes: number) => void;
 }
 
 /** How often a process looks whether another has finished a blob, in milliseconds. */
 const lookEvery = 200;
 
+/** How long another process may get nowhere with a blob before it is not waited for, likewise. */
+const defaultPatience = 180_000;
+
+/** The caches of this process, by their paths: several images may want one blob at once. */
+const caches = new Map<string, BlobCache>();
+
 /** Blobs by digest, shared by all processes of a user. */
 export class BlobCache {
+  /** The cache of a path, the same one each time. */
+  static at(path: string): BlobCache {
+    const cache = caches.get(path) ?? new BlobCache(path);
+    caches.set(path, cache);
+    return cache;
+  }
+
   readonly #path: string;
   readonly #blobs: string;
+  readonly #patience: number;
+  /** What this process is fetching, by the blob's path; each settles without a failure. */
+  readonly #flights = new Map<string, Promise<void>>();
 
-  /** @param path `ENROOT_CACHE_PATH`; made when something is first stored */
-  constructor(path: string) {
+  /**
+   * @param path `ENROOT_CACHE_PATH`; made when something is first stored
+   * @param options.patience how long another process may get nowhere, in milliseconds; it must be
+   * longer than a fetch may pause
+   */
+  constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
     this.#path = path;
     this.#blobs = `${path}/blobs/sha256`;
+    this.#patience = patience;
   }
 
   /** Where a blob is, or will be. */
@@ -52,37 +65,22 @@ export class BlobCache {
   }
 
   /**
-   * The path of a blob, fetched when it is not there.
+   * A blob, fetched when it is not there; who asks for one twice at once fetches it once.
    *
-   * A blob that is there is taken by its size: whoever reads it checks its digest.
+   * A blob that is there is taken by its size: whoever reads it checks its digest. What arrived of one
+   * that could not be had stays for the next attempt, of this process or another, and is not fetched
+   * again.
    *
+   * @returns to be disposed of; it stays in the cache until then
    * @throws {DigestMismatchError} when what was fetched is not it; {@linkcode EnrootError} code
-   * `size-mismatch`, `cannot-write`, or what `fetch` throws. Nothing half-made keeps the name.
+   * `size-mismatch`, `truncated`, `cannot-write`, or what `fetch` and `onFailure` throw
    */
-  async get(request: BlobRequest): Promise<string> {
+  async get(request: BlobRequest): Promise<HeldBlob> {
     try {
       return await this.#get(request);
     } catch (error) {
       throw explain(error, this.#path);
     }
-  }
-
-  async #get(request: BlobRequest): Promise<string> {
-    const path = this.pathOf(request.digest);
-    if (sizeOf(path) === request.size) return path;
-    this.#prepare();
-    using partial = await lockPartial(path, request);
-    try {
-      if (sizeOf(path) === request.size) Deno.removeSync(partial.path);
-      else {
-        await receive(partial.file, request);
-        Deno.renameSync(partial.path, path);
-      }
-    } catch (error) {
-      removeIfThere(partial.path);
-      throw error;
-    }
-    return path;
   }
 
   /**
@@ -92,12 +90,94 @@ export class BlobCache {
    */
   async read(request: BlobRequest): Promise<Uint8Array> {
     for (let attempt = 0;; attempt++) {
-      const bytes = this.#readFile(await this.get(request));
-      const actual = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+      using held = await this.get(request);
+      const bytes = this.#readFile(held.path);
+      const actual = await digestOf(bytes);
       if (actual === request.digest) return bytes;
-      this.discard(request.digest);
+      held.discard();
       if (attempt > 0) throw new DigestMismatchError(request.what, request.digest, actual);
     }
+  }
+
+  /**
+   * A small blob's bytes, checked, when it is there; a damaged one is dropped.
+   *
+   * @param limit a blob of more bytes is none that is looked for
+   */
+  async find(digest: Digest, limit: number): Promise<Uint8Array | undefined> {
+    try {
+      using held = await holdBlob(this.pathOf(digest), undefined);
+      if (held === undefined || Deno.statSync(held.path).size > limit) return undefined;
+      const bytes = this.#readFile(held.path);
+      if (await digestOf(bytes) === digest) return bytes;
+      held.discard();
+      return undefined;
+    } catch (error) {
+      throw explain(error, this.#path);
+    }
+  }
+
+  /** Whether a blob is there, by its size. */
+  has(digest: Digest, size: number): boolean {
+    return sizeOf(this.pathOf(digest)) === size;
+  }
+
+  async #get(request: BlobRequest): Promise<HeldBlob> {
+    const path = this.pathOf(request.digest);
+    for (;;) {
+      request.signal.throwIfAborted();
+      const flight = this.#flights.get(path);
+      if (flight !== undefined) {
+        await settled(flight, request.signal);
+        continue;
+      }
+      const fetched = this.#holdOrFetch(path, request);
+      this.#flights.set(path, fetched.then(() => {}, () => {}));
+      try {
+        return await fetched;
+      } finally {
+        this.#flights.delete(path);
+      }
+    }
+  }
+
+  async #holdOrFetch(path: string, request: BlobRequest): Promise<HeldBlob> {
+    const other = new Watch(partialPath(path), this.#patience);
+    for (let waits = 0;; waits++) {
+      const held = await holdBlob(path, request.size);
+      if (held !== undefined) return held;
+      if (waits === 0) this.#prepare();
+      const fetched = await this.#fetch(path, request, other.isStuck());
+      if (fetched !== undefined) return fetched;
+      if (waits === 0) request.onWait?.();
+      await pause(lookEvery, request.signal);
+    }
+  }
+
+  /** Fetch a blob; `undefined` when another process does. */
+  async #fetch(
+    path: string,
+    request: BlobRequest,
+    isOtherStuck: boolean,
+  ): Promise<HeldBlob | undefined> {
+    const { signal, size, turn } = request;
+    using _turn = await turn?.();
+    signal.throwIfAborted();
+    using partial = isOtherStuck ? PartialBlob.openOwn(path) : PartialBlob.open(path);
+    if (partial === undefined) return undefined;
+    const held = await holdBlob(path, size);
+    if (held !== undefined) {
+      partial.file.truncateSync(0);
+      return held;
+    }
+    try {
+      await receive(partial.file, request);
+    } catch (error) {
+      const kept = partial.file.statSync().size;
+      if (kept > 0 && !signal.aborted) request.onKept?.(kept);
+      throw error;
+    }
+    return partial.publish(path);
   }
 
   #readFile(path: string): Uint8Array {
@@ -106,11 +186,6 @@ export class BlobCache {
     } catch (error) {
       throw explain(error, this.#path);
     }
-  }
-
-  /** Drop a blob, because it is damaged; nothing happens when it is not there. */
-  discard(digest: Digest): void {
-    removeIfThere(this.pathOf(digest));
   }
 
   #prepare(): void {
@@ -122,75 +197,48 @@ export class BlobCache {
   }
 }
 
-/** A partial file that is this process's alone, empty, until it is disposed of. */
-interface PartialFile extends Disposable {
-  readonly path: string;
-  readonly file: Deno.FsFile;
+/** Watches whether another process gets on with a blob. */
+class Watch {
+  readonly #path: string;
+  readonly #patience: number;
+  #seen = "";
+  #since = performance.now();
+
+  constructor(path: string, patience: number) {
+    this.#path = path;
+    this.#patience = patience;
+  }
+
+  /** Whether nothing changed for too long: a process that is stopped keeps its locks. */
+  isStuck(): boolean {
+    using file = openIfThere(this.#path, { read: true });
+    const stat = file?.statSync();
+    const seen = stat === undefined ? "" : `${stat.ino} ${stat.size} ${stat.mtime?.getTime()}`;
+    if (seen !== this.#seen) {
+      this.#seen = seen;
+      this.#since = performance.now();
+    }
+    return performance.now() - this.#since > this.#patience;
+  }
 }
 
-/** Open and lock the partial file of a blob; wait while another process has it. */
-async function lockPartial(
-  blob: string,
-  { signal, size, onWait }: BlobRequest,
-): Promise<PartialFile> {
-  let path = `${blob}.partial`;
-  for (let waits = 0;;) {
+/** Wait for a promise that does not fail. @throws the signal's reason */
+async function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void => stopped.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
     signal.throwIfAborted();
-    const file = Deno.openSync(path, { write: true, create: true, mode: 0o644 });
-    const lock = await tryLock(file);
-    // Its name may have gone to the finished blob between the opening and the lock.
-    if (lock === "held" && isStillNamed(file, path)) {
-      file.truncateSync(0);
-      return { path, file, [Symbol.dispose]: () => file.close() };
-    }
-    if (lock === "unsupported") {
-      file.close();
-      removeIfThere(path);
-      path = `${blob}.${crypto.randomUUID()}.partial`;
-      const own = Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
-      return { path, file: own, [Symbol.dispose]: () => own.close() };
-    }
-    file.close();
-    if (lock === "held" || sizeOf(blob) === size) continue;
-    if (waits++ === 0) onWait?.();
-    await new Promise((resolve) => setTimeout(resolve, lookEvery));
+    await Promise.race([promise, stopped.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 
-async function receive(file: Deno.FsFile, request: BlobRequest): Promise<void> {
-  const { digest, size, what, signal, onProgress } = request;
-  const hash = createHash("sha256");
-  let received = 0;
-  try {
-    for await (const bytes of await request.fetch()) {
-      signal.throwIfAborted();
-      if (received + bytes.length > size) throw wrongSize(what, "more than", size);
-      hash.update(bytes);
-      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-      received += bytes.length;
-      onProgress?.(bytes.length);
-    }
-    if (received !== size) throw wrongSize(what, `${received} of`, size);
-    const actual = `sha256:${hash.digest("hex")}`;
-    if (actual !== digest) throw new DigestMismatchError(what, digest, actual);
-  } catch (error) {
-    onProgress?.(-received);
-    throw error;
-  }
-}
-
-function wrongSize(what: string, received: string, size: number): EnrootError {
-  return new EnrootError("size-mismatch", `${what}: ${received} the stated ${size} bytes came`);
-}
-
-/** Whether the lock is held now; `busy` when somebody else has it. */
-async function tryLock(file: Deno.FsFile): Promise<"held" | "busy" | "unsupported"> {
-  try {
-    return await file.tryLock(true) ? "held" : "busy";
-  } catch {
-    // Lustre without `flock`, NFS without a lock service.
-    return "unsupported";
-  }
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, milliseconds);
+  await settled(over.promise, signal).finally(() => clearTimeout(timer));
 }
 
 function sizeOf(path: string): number | undefined {

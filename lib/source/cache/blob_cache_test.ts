@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { EnrootError } from "../../errors.ts";
 import { DigestMismatchError, parseDigest } from "../../oci/digest.ts";
 import { BlobCache, type BlobRequest } from "./blob_cache.ts";
+import { holdBlob, removeUnused } from "./held_blob.ts";
 
 const content = new TextEncoder().encode("some content");
 const digest = parseDigest(`sha256:${createHash("sha256").update(content).digest("hex")}`);
@@ -22,7 +23,7 @@ function request(changes: Partial<BlobRequest> = {}, bytes: Uint8Array = content
     size: content.length,
     what: "the blob",
     signal: new AbortController().signal,
-    fetch: () => Promise.resolve(pieces(bytes)),
+    fetch: (offset) => Promise.resolve({ offset, bytes: pieces(bytes.subarray(offset)) }),
     ...changes,
   };
 }
@@ -41,9 +42,10 @@ const never = (): Promise<never> => Promise.reject(new Error("it must not be fet
 Deno.test("a blob is fetched once, and the cache is an OCI layout", () =>
   inFolder(async (folder) => {
     const cache = new BlobCache(folder);
-    const path = await cache.get(request());
-    assertEquals(await Deno.readFile(path), content);
-    assertEquals(await cache.get(request({ fetch: never })), path);
+    using fetched = await cache.get(request());
+    assertEquals(await Deno.readFile(fetched.path), content);
+    using there = await cache.get(request({ fetch: never }));
+    assertEquals([there.path, there.isFetched, fetched.isFetched], [fetched.path, false, true]);
     assertEquals(names(folder), [digest.slice(7)]);
     const layout = JSON.parse(await Deno.readTextFile(`${folder}/oci-layout`));
     assertEquals(layout, { imageLayoutVersion: "1.0.0" });
@@ -52,21 +54,22 @@ Deno.test("a blob is fetched once, and the cache is an OCI layout", () =>
 Deno.test("many that want one blob at once fetch it once", () =>
   inFolder(async (folder) => {
     let fetches = 0;
-    const paths = await Promise.all(Array.from({ length: 10 }, () =>
-      // Each has a cache of its own, as each process has.
-      new BlobCache(folder).get(request({
+    const own = new BlobCache(folder);
+    const held = await Promise.all(Array.from({ length: 10 }, (_, index) =>
+      // Some have a cache of their own, as each process has.
+      (index < 5 ? own : new BlobCache(folder)).get(request({
         fetch: () => {
           fetches++;
-          return Promise.resolve(pieces(content));
+          return Promise.resolve({ offset: 0, bytes: pieces(content) });
         },
       }))));
-    assertEquals([fetches, new Set(paths).size], [1, 1]);
+    assertEquals([fetches, new Set(held.map(({ path }) => path)).size], [1, 1]);
+    for (const each of held) each[Symbol.dispose]();
     assertEquals(names(folder), [digest.slice(7)]);
   }));
 
 const wrong: [what: string, bytes: Uint8Array, code: string][] = [
   ["other bytes", new TextEncoder().encode("SOME content"), "digest-mismatch"],
-  ["too few bytes", content.subarray(1), "size-mismatch"],
   ["too many bytes", new Uint8Array([...content, 1]), "size-mismatch"],
 ];
 for (const [what, bytes, code] of wrong) {
@@ -76,26 +79,82 @@ for (const [what, bytes, code] of wrong) {
       const error = await assertRejects(() => cache.get(request({}, bytes)), EnrootError);
       assertEquals(error.code, code);
       assertEquals(names(folder), []);
-      assertEquals(await Deno.readFile(await cache.get(request())), content);
+      using held = await cache.get(request());
+      assertEquals(await Deno.readFile(held.path), content);
     }));
 }
 
-Deno.test("what a killed process left of a blob is not used, and is gone", () =>
+const left: [what: string, text: string, offsets: number[]][] = [
+  ["its beginning is gone on with", "some con", [8]],
+  ["all of it needs no request", "some content", []],
+  ["other bytes are found out, and fetched from the beginning, once", "SOME con", [8, 0]],
+  ["as many other bytes are found out, too", "SOME content", [0]],
+  ["too many bytes are fetched from the beginning", "something half and much longer", [0]],
+];
+for (const [what, text, expected] of left) {
+  Deno.test(`of what a killed process left of a blob: ${what}`, () =>
+    inFolder(async (folder) => {
+      const cache = new BlobCache(folder);
+      await Deno.mkdir(`${folder}/blobs/sha256`, { recursive: true });
+      await Deno.writeTextFile(`${cache.pathOf(digest)}.partial`, text);
+      const offsets: number[] = [];
+      let counted = 0;
+      using held = await cache.get(request({
+        onProgress: (bytes) => void (counted += bytes),
+        fetch: (offset) => {
+          offsets.push(offset);
+          return Promise.resolve({ offset, bytes: pieces(content.subarray(offset)) });
+        },
+      }));
+      assertEquals(await Deno.readFile(held.path), content);
+      assertEquals(names(folder), [digest.slice(7)]);
+      assertEquals([offsets, counted], [expected, content.length]);
+    }));
+}
+
+Deno.test("what arrived of a blob that broke off stays for the next attempt", () =>
   inFolder(async (folder) => {
-    const cache = new BlobCache(folder);
+    let kept = 0;
+    const short = request({ onKept: (bytes) => void (kept = bytes) }, content.subarray(0, 7));
+    const error = await assertRejects(() => new BlobCache(folder).get(short), EnrootError);
+    assertEquals([error.code, kept], ["truncated", 7]);
+    assertEquals(names(folder), [`${digest.slice(7)}.partial`]);
+    const offsets: number[] = [];
+    using held = await new BlobCache(folder).get(request({
+      fetch: (offset) => {
+        offsets.push(offset);
+        return Promise.resolve({ offset, bytes: [content.subarray(offset)] });
+      },
+    }));
+    assertEquals([offsets, await Deno.readFile(held.path)], [[7], content]);
+  }));
+
+Deno.test("a process that is stopped while it fetches is not waited for without end", () =>
+  inFolder(async (folder) => {
+    const cache = new BlobCache(folder, { patience: 300 });
     await Deno.mkdir(`${folder}/blobs/sha256`, { recursive: true });
-    await Deno.writeTextFile(`${cache.pathOf(digest)}.partial`, "something half and much longer");
-    assertEquals(await Deno.readFile(await cache.get(request())), content);
-    assertEquals(names(folder), [digest.slice(7)]);
+    using partial = await Deno.open(`${cache.pathOf(digest)}.partial`, {
+      write: true,
+      create: true,
+    });
+    assert(await partial.tryLock(true));
+    using held = await cache.get(request());
+    assertEquals(await Deno.readFile(held.path), content);
+    assertEquals(names(folder).sort(), [digest.slice(7), `${digest.slice(7)}.partial`]);
   }));
 
 Deno.test("a damaged document is fetched again; one that stays wrong is refused", () =>
   inFolder(async (folder) => {
     const cache = new BlobCache(folder);
-    const path = await cache.get(request());
-    await Deno.writeTextFile(path, "DAMAGED, but");
+    const write = (text: string): Promise<void> => Deno.writeTextFile(cache.pathOf(digest), text);
+    (await cache.get(request()))[Symbol.dispose]();
+    await write("DAMAGED, but");
     assertEquals(await cache.read(request()), content);
-    cache.discard(digest);
+    assertEquals(await cache.find(digest, 100), content);
+    assertEquals(await cache.find(digest, 5), undefined);
+    await write("DAMAGED, but");
+    assertEquals(await cache.find(digest, 100), undefined);
+    assertEquals(names(folder), []);
     const bytes = new TextEncoder().encode("SOME content");
     await assertRejects(() => cache.read(request({}, bytes)), DigestMismatchError);
   }));
@@ -113,7 +172,7 @@ Deno.test("a fetch that is stopped leaves nothing, and so does waiting for anoth
     const both = [1, 2].map(() =>
       new BlobCache(folder).get(request({
         signal: abort.signal,
-        fetch: () => Promise.resolve(endless()),
+        fetch: () => Promise.resolve({ offset: 0, bytes: endless() }),
       }))
     );
     setTimeout(() => abort.abort(reason), 50);
@@ -137,7 +196,7 @@ Deno.test("progress that came to nothing is taken back", () =>
     const onProgress = (bytes: number): void => void (counted += bytes);
     await assertRejects(() => cache.get(request({ onProgress }, content.subarray(1))));
     assertEquals(counted, 0);
-    await cache.get(request({ onProgress }));
+    using _held = await cache.get(request({ onProgress }));
     assertEquals(counted, content.length);
   }));
 
@@ -149,7 +208,9 @@ Deno.test("who waits for another is told so once", () =>
       yield content;
     }
     let told = 0;
-    const first = new BlobCache(folder).get(request({ fetch: () => Promise.resolve(late()) }));
+    const first = new BlobCache(folder).get(request({
+      fetch: () => Promise.resolve({ offset: 0, bytes: late() }),
+    }));
     const second = new BlobCache(folder).get(request({
       fetch: never,
       onWait: () => {
@@ -157,7 +218,9 @@ Deno.test("who waits for another is told so once", () =>
         setTimeout(resolve, 300);
       },
     }));
-    assertEquals(await second, await first);
+    using held = await first;
+    using same = await second;
+    assertEquals(same.path, held.path);
     assertEquals(told, 1);
   }));
 
@@ -174,4 +237,46 @@ Deno.test("a cache path that is a file is named, too", () =>
       EnrootError,
     );
     assert(error.message.includes("ENROOT_CACHE_PATH"), error.message);
+  }));
+
+Deno.test("a blob in use is not removed, and one that was removed is not taken for there", () =>
+  inFolder(async (folder) => {
+    const cache = new BlobCache(folder);
+    const held = await cache.get(request());
+    using again = await cache.get(request({ fetch: never }));
+    assertEquals(removeUnused(held.path), false);
+    held[Symbol.dispose]();
+    assertEquals(removeUnused(held.path), false, "the other one still uses it");
+    again[Symbol.dispose]();
+    assertEquals([removeUnused(held.path), names(folder)], [true, []]);
+    assertEquals(await holdBlob(held.path, undefined), undefined);
+  }));
+
+Deno.test("who uses a blob and who removes it, both as often as they can, never miss each other", () =>
+  inFolder(async (folder) => {
+    const path = new BlobCache(folder).pathOf(digest);
+    let removed = 0;
+    const end = performance.now() + 700;
+    async function use(): Promise<void> {
+      const cache = new BlobCache(folder);
+      while (performance.now() < end) {
+        using held = await cache.get(request({
+          fetch: () => Promise.resolve({ offset: 0, bytes: [content] }),
+        }));
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
+        assertEquals(await Deno.readFile(held.path), content);
+        held[Symbol.dispose]();
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+      }
+    }
+    async function remove(): Promise<void> {
+      while (performance.now() < end) {
+        const there = names(folder).includes(digest.slice(7));
+        if (removeUnused(path) && there) removed++;
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+    (await new BlobCache(folder).get(request()))[Symbol.dispose]();
+    await Promise.all([use(), use(), remove()]);
+    assert(removed > 5, `${removed}`);
   }));

@@ -11,22 +11,30 @@ import { maxDocument } from "../open_manifest.ts";
 export interface BodyLimits {
   /** Ends the reading with its reason. */
   readonly signal: AbortSignal;
-  /** How long nothing may come, in seconds; a minute when absent. */
+  /**
+   * How long nothing may come, in seconds; a minute when absent. In so much waiting at least
+   * {@linkcode leastBytes} must have come: who sends a byte now and then would else never end.
+   */
   readonly stallSeconds?: number;
   /** How long all of it may take, in seconds; 0 or absent: no limit. */
   readonly totalSeconds?: number;
+  /** When it began, by `performance.now()`; now when absent. */
+  readonly begunAt?: number;
 }
+
+/** The bytes that must come in each {@linkcode BodyLimits.stallSeconds} that a body is waited for. */
+export const leastBytes = 16_384;
 
 /**
  * A body's bytes as they come. The connection is given up when the reader stops early.
  *
  * @param what the thing that is read, for messages
- * @throws {EnrootError} code `unreachable` for a cut, a stall and a time limit, saying which
+ * @throws {EnrootError} code `unreachable` for a cut and a stall, `too-slow` for the limit of all of it
  */
 export async function* readBody(
   response: Response,
   what: string,
-  { signal, stallSeconds = 60, totalSeconds = 0 }: BodyLimits,
+  { signal, stallSeconds = 60, totalSeconds = 0, begunAt = performance.now() }: BodyLimits,
 ): AsyncGenerator<Uint8Array> {
   if (response.body === null) return;
   const reader = response.body.getReader();
@@ -36,7 +44,8 @@ export async function* readBody(
     failure ??= reason;
     reader.cancel().catch(() => {});
   };
-  const giveUp = (why: string): void => stop(new EnrootError("unreachable", `${what}: ${why}`));
+  const giveUp = (why: string, code = "unreachable"): void =>
+    stop(new EnrootError(code, `${what}: ${why}`));
   const abort = (): void => stop(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
 
@@ -53,18 +62,33 @@ export async function* readBody(
   watch();
   const totalTimer = totalSeconds > 0
     ? setTimeout(
-      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`),
-      totalSeconds * 1000,
+      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`, "too-slow"),
+      Math.max(0, begunAt + totalSeconds * 1000 - performance.now()),
     )
     : undefined;
+  // Since the rate was last looked at.
+  let waited = 0;
+  let came = 0;
   try {
     signal.throwIfAborted();
     for (;;) {
-      waitingSince = performance.now();
+      const since = performance.now();
+      waitingSince = since;
       const { done, value } = await read();
       waitingSince = undefined;
       if (failure !== undefined) throw failure;
       if (done) return;
+      waited += performance.now() - since;
+      came += value.length;
+      if (waited > stallSeconds * 1000) {
+        if (came < leastBytes) {
+          throw new EnrootError(
+            "unreachable",
+            `${what}: only ${came} bytes came in ${stallSeconds} s`,
+          );
+        }
+        waited = came = 0;
+      }
       yield value;
     }
   } finally {

@@ -59,6 +59,30 @@ Deno.test("a body that trickles for ever ends at the limit for all of it", async
   );
 });
 
+Deno.test("a body that trickles is given up when too little of it comes", async () => {
+  const limits = { signal: new AbortController().signal, stallSeconds: 0.3 };
+  // A thousand bytes each 40 ms: less than 16 KiB in 0.3 s of waiting.
+  const error = await assertRejects(
+    () => sizeOf(readBody(body(1e6, true, 40), "the blob", limits)),
+    EnrootError,
+    "bytes came in 0.3 s",
+  );
+  assertEquals(error.code, "unreachable");
+  // Each 5 ms: more.
+  assertEquals(await sizeOf(readBody(body(150, true, 5), "the blob", limits)), 150_000);
+});
+
+Deno.test("the limit for all of it counts from when it began", async () => {
+  const { signal } = new AbortController();
+  const limits = { signal, totalSeconds: 60, begunAt: performance.now() - 60_000 };
+  const error = await assertRejects(
+    () => sizeOf(readBody(body(1e6, true, 20), "the blob", limits)),
+    EnrootError,
+    "not complete after 60 s",
+  );
+  assertEquals(error.code, "too-slow");
+});
+
 Deno.test("a reader that takes its time is no stall", async () => {
   const { signal } = new AbortController();
   let size = 0;

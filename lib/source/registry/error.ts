@@ -23,9 +23,11 @@ export class RegistryError extends EnrootError {
     status: number,
     diagnostics: readonly string[],
     retryAfter?: number,
+    access?: string,
   ) {
     const said = diagnostics.length === 0 ? "" : ` (the registry says: ${diagnostics.join("; ")})`;
-    super(`registry-${status}`, `${what}: ${explain(status)}${said}`);
+    const how = access === undefined || ![401, 403, 404, 429].includes(status) ? "" : `; ${access}`;
+    super(`registry-${status}`, `${what}: ${explain(status, retryAfter)}${how}${said}`);
     this.status = status;
     this.diagnostics = diagnostics;
     this.retryAfter = retryAfter;
@@ -47,29 +49,35 @@ const body = z.object({
   details: z.optional(z.string()),
 });
 
-/** The error for an answer that is a refusal; its body is used up. */
+/**
+ * The error for an answer that is a refusal; its body is used up.
+ *
+ * @param access how it was asked, where it matters: with whose credentials, or where none were found
+ */
 export async function refusal(
   what: string,
   response: Response,
   signal: AbortSignal,
+  access?: string,
 ): Promise<RegistryError> {
   const diagnostics = await diagnosticsOf(response, signal);
-  return new RegistryError(what, response.status, diagnostics, retryAfter(response));
+  return new RegistryError(what, response.status, diagnostics, retryAfter(response), access);
 }
 
-function explain(status: number): string {
+function explain(status: number, retryAfter: number | undefined): string {
+  const when = retryAfter === undefined ? "later" : `in ${Math.ceil(retryAfter / 1000)} s`;
   switch (status) {
     case 401:
-      return "access is denied: log in, or check the credentials for this registry";
+      return "access is denied: log in, or check the credentials for it";
     case 403:
-      return "access is forbidden: these credentials may not read it";
+      return "access is forbidden: the registry does not let it be read";
     case 404:
-      return "there is no such image or tag in the registry";
+      return "there is no such image or tag in the registry, or it is hidden from who asks";
     case 429:
-      return "the registry limits the rate of requests: try again later, or log in";
+      return `the registry limits the rate of requests: try again ${when}, or log in`;
     default:
       return status >= 500
-        ? `the registry failed with status ${status}: try again later`
+        ? `the registry failed with status ${status}: try again ${when}`
         : `the registry answered with status ${status}`;
   }
 }

@@ -4,25 +4,17 @@
  * @module
  */
 
-import { EnrootError } from "../../errors.ts";
 import { type Digest, digestOf, parseDigest } from "../../oci/digest.ts";
-import type { Descriptor } from "../../oci/manifest.ts";
+import { parseManifest } from "../../oci/manifest.ts";
 import { imageManifestTypes, indexTypes } from "../../oci/media_type.ts";
-import type { Reference } from "../../oci/reference.ts";
-import { BlobCache } from "../cache/blob_cache.ts";
-import type { Image, LayerFile } from "../image.ts";
-import { Limiter } from "../limiter.ts";
-import {
-  type BlobStore,
-  checkDocument,
-  chooseManifest,
-  type ChosenManifest,
-  imageOf,
-  maxDocument,
-} from "../open_manifest.ts";
+import { formatReference, type Reference } from "../../oci/reference.ts";
+import { afterUse } from "../cache/after_use.ts";
+import type { Image } from "../image.ts";
+import { checkDocument, chooseManifest, type ChosenManifest, imageOf } from "../open_manifest.ts";
 import type { SourceOptions } from "../options.ts";
 import { formatUri } from "../uri.ts";
-import { readBody, readDocumentBody } from "./body.ts";
+import { RegistryBlobs } from "./blobs.ts";
+import { readDocumentBody } from "./body.ts";
 import { retrying } from "./retry.ts";
 import { Transport } from "./transport.ts";
 
@@ -33,9 +25,18 @@ export async function openRegistryImage(
   reference: Reference,
   options: SourceOptions,
 ): Promise<Image> {
-  const repository = new Repository(reference, options);
+  using stack = new DisposableStack();
+  const repository = stack.use(new Repository(reference, options));
   const chosen = await repository.manifest();
-  return await imageOf(chosen, repository, options.architecture, repository.uri);
+  const image = await imageOf(
+    chosen,
+    repository.blobs,
+    options.architecture,
+    repository.uri,
+    () => repository.close(chosen.digest),
+  );
+  stack.move();
+  return image;
 }
 
 /** The digest of the manifest a reference names, for the architecture. */
@@ -43,117 +44,106 @@ export async function resolveRegistryDigest(
   reference: Reference,
   options: SourceOptions,
 ): Promise<Digest> {
-  return (await new Repository(reference, options).manifest()).digest;
+  using repository = new Repository(reference, options);
+  return (await repository.manifest()).digest;
+}
+
+/** A manifest or an index, checked, and its media type as far as it is known. */
+interface ManifestDocument {
+  readonly bytes: Uint8Array;
+  readonly type: string | undefined;
 }
 
 /** One repository of a registry. */
-class Repository implements BlobStore {
+class Repository implements Disposable {
   readonly uri: string;
+  readonly blobs: RegistryBlobs;
   readonly #reference: Reference;
   readonly #options: SourceOptions;
   readonly #transport: Transport;
-  readonly #cache: BlobCache;
-  readonly #limiter: Limiter;
 
   constructor(reference: Reference, options: SourceOptions) {
     this.uri = formatUri({ scheme: "docker", reference });
     this.#reference = reference;
     this.#options = options;
-    this.#transport = new Transport(reference.registry, options);
-    this.#cache = new BlobCache(options.cachePath);
-    this.#limiter = new Limiter(options.maxConnections);
+    this.#transport = new Transport(reference.registry, options, reference.user);
+    this.blobs = new RegistryBlobs(
+      (digest, headers, what, signal) =>
+        this.#transport.get(`/v2/${reference.repository}/blobs/${digest}`, headers, what, signal),
+      this.uri,
+      options,
+    );
   }
 
   /** The image manifest for the architecture. */
   async manifest(): Promise<ChosenManifest> {
     const { digest, tag } = this.#reference;
-    const { bytes, type } = await this.#fetchManifest(digest ?? tag ?? "latest", digest);
+    const { bytes, type } = digest === undefined
+      ? await this.#fetchManifest(tag ?? "latest", undefined)
+      : await this.#pinnedManifest(digest);
     return await chooseManifest(
       bytes,
       type,
-      { read: async ({ digest: each }) => (await this.#fetchManifest(each, each)).bytes },
+      { read: async ({ digest: each }) => (await this.#pinnedManifest(each)).bytes },
       this.#options.architecture,
       this.uri,
     );
   }
 
-  read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
-    if (descriptor.size > maxDocument) {
-      throw new EnrootError(
-        "too-large",
-        `${what} has ${descriptor.size} bytes: that is no document`,
-      );
-    }
-    const { signal } = this.#options;
-    return this.#again(() => this.#cache.read(this.#request(descriptor, what, { signal })), signal);
+  /** Let go of the image with this manifest. */
+  async close(manifestDigest: Digest): Promise<void> {
+    this[Symbol.dispose]();
+    const { cachePath, architecture, cacheMaxSize: maxSize, log } = this.#options;
+    await afterUse(cachePath, {
+      image: { name: formatReference(this.#reference), manifestDigest, architecture },
+      hasFetched: this.blobs.fetched > 0,
+      maxSize,
+      log,
+    });
   }
 
-  async open(
-    descriptor: Descriptor,
-    options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
-  ): Promise<LayerFile> {
-    const what = `layer ${descriptor.digest} of ${this.uri}`;
-    const path = await this.#limiter.run(() =>
-      this.#again(
-        () => this.#cache.get(this.#request(descriptor, what, options)),
-        options.signal,
-      )
-    );
-    return { path, offset: 0, size: descriptor.size };
+  [Symbol.dispose](): void {
+    this.blobs[Symbol.dispose]();
+    this.#transport[Symbol.dispose]();
   }
 
-  discard({ digest }: Descriptor): Promise<void> {
-    this.#cache.discard(digest);
-    return Promise.resolve();
-  }
-
-  #again<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return retrying(work, this.#options, signal);
-  }
-
-  #request(
-    { digest, size }: Descriptor,
-    what: string,
-    { signal, onProgress }: { signal: AbortSignal; onProgress?: (bytes: number) => void },
-  ): Parameters<BlobCache["get"]>[0] {
-    const path = `/v2/${this.#reference.repository}/blobs/${digest}`;
-    return {
-      digest,
-      size,
-      what,
-      signal,
-      ...(onProgress === undefined ? {} : { onProgress }),
-      onWait: () => this.#options.log("info", `Waiting for another process to fetch ${what}`),
-      fetch: async () => {
-        const response = await this.#transport.get(path, {}, what, signal);
-        return readBody(response, what, {
-          signal,
-          totalSeconds: this.#options.transferTimeoutSeconds,
-        });
-      },
-    };
+  /** What has this digest never changes: the registry is only asked for what is not in the cache. */
+  async #pinnedManifest(digest: Digest): Promise<ManifestDocument> {
+    const bytes = await this.blobs.find(digest);
+    return bytes === undefined
+      ? await this.#fetchManifest(digest, digest)
+      : { bytes, type: undefined };
   }
 
   async #fetchManifest(
     name: string,
     expected: Digest | undefined,
-  ): Promise<{ bytes: Uint8Array; type: string | undefined }> {
+  ): Promise<ManifestDocument> {
     const { signal } = this.#options;
     const path = `/v2/${this.#reference.repository}/manifests/${name}`;
     const what = `the manifest of ${this.uri}`;
-    const { bytes, answer } = await this.#again(async () => {
-      const response = await this.#transport.get(path, manifestHeaders, this.uri, signal);
-      return {
-        bytes: await readDocumentBody(response, what, { signal }),
-        answer: response.headers,
-      };
-    }, signal);
+    const { bytes, answer } = await retrying(
+      async () => {
+        const response = await this.#transport.get(path, manifestHeaders, this.uri, signal);
+        return {
+          bytes: await readDocumentBody(response, what, { signal }),
+          answer: response.headers,
+        };
+      },
+      this.#options,
+      signal,
+    );
+    const type = answer.get("content-type") ?? undefined;
+    // Its stated digest is not that of its bytes, so the reason would be lost below.
+    if (type?.includes("manifest.v1+")) parseManifest(bytes, type, this.uri);
     const stated = answer.get("docker-content-digest");
     if (expected !== undefined) await checkDocument(bytes, expected, what);
     else if (stated?.startsWith("sha256:")) {
       await checkDocument(bytes, parseDigest(stated), what);
     }
-    this.#options.log("debug", `${this.uri}: manifest ${await digestOf(bytes)}`);
-    return { bytes, type: answer.get("content-type") ?? undefined };
+    const digest = await digestOf(bytes);
+    this.#options.log("debug", `${this.uri}: manifest ${digest}`);
+    await this.blobs.keep(digest, bytes);
+    return { bytes, type };
   }
 }

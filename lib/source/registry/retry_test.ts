@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EnrootError } from "../../errors.ts";
 import { DigestMismatchError } from "../../oci/digest.ts";
 import { RegistryError } from "./error.ts";
-import { retrying } from "./retry.ts";
+import { Attempts, retrying } from "./retry.ts";
 
 const { signal } = new AbortController();
 const log = (): void => {};
@@ -12,6 +12,7 @@ const table: [what: string, error: Error, retries: number, attempts: number][] =
   ["429", refused(429), 2, 3],
   ["503", refused(503), 1, 2],
   ["500, without retries", refused(500), 0, 1],
+  ["408", refused(408), 1, 2],
   ["404", refused(404), 5, 1],
   ["401", refused(401), 5, 1],
   ["a broken connection", new EnrootError("unreachable", "x"), 1, 2],
@@ -49,4 +50,30 @@ Deno.test("what succeeds at last is the result, and each failure is told", async
   const policy = { retries: 5, log: (_: string, message: string) => void told.push(message) };
   assertEquals(await retrying(work, policy, signal), "done");
   assertEquals(told.length, 2);
+});
+
+Deno.test("failures after progress are not counted, and told once; those without are, in a row", async () => {
+  const told: string[] = [];
+  const log = (level: string, message: string): void => void told.push(`${level}: ${message}`);
+  const attempts = new Attempts({ retries: 1, log }, signal);
+  const cut = new EnrootError("unreachable", "cut");
+  for (let count = 0; count < 3; count++) await attempts.failed(cut, true);
+  await attempts.failed(cut, false);
+  await attempts.failed(cut, true);
+  await attempts.failed(cut, false);
+  assertEquals(await assertRejects(() => attempts.failed(cut, false)), cut);
+  assertEquals(told.filter((line) => line.startsWith("warning: cut; resuming")).length, 1);
+  assertEquals(told.filter((line) => line.startsWith("debug: cut; resuming")).length, 3);
+  assertEquals(told.filter((line) => line.startsWith("warning: cut; trying again in")).length, 2);
+});
+
+Deno.test("a registry that asks for a very long pause is told to wait no longer than a minute", async () => {
+  const abort = new AbortController();
+  const told: string[] = [];
+  const log = (_: string, message: string): void => void told.push(message);
+  const attempts = new Attempts({ retries: 1, log }, abort.signal);
+  const waiting = attempts.failed(new RegistryError("x", 429, [], 3_600_000));
+  abort.abort(new Error("seen"));
+  await assertRejects(() => waiting, Error, "seen");
+  assert(told[0]?.endsWith("; trying again in 60 s, though 3600 are asked for"), told[0]);
 });

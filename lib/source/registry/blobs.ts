@@ -1,0 +1,198 @@
+/**
+ * The blobs of one repository: from the cache, or fetched into it.
+ *
+ * @module
+ */
+
+import { EnrootError } from "../../errors.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Descriptor } from "../../oci/manifest.ts";
+import { BlobCache, type BlobRequest } from "../cache/blob_cache.ts";
+import { hashFile } from "../cache/hash_file.ts";
+import type { HeldBlob } from "../cache/held_blob.ts";
+import type { OpenedLayer } from "../image.ts";
+import { Limiter } from "../limiter.ts";
+import { type BlobStore, maxDocument } from "../open_manifest.ts";
+import type { SourceOptions } from "../options.ts";
+import { openBlobBody } from "./blob_body.ts";
+import { Attempts } from "./retry.ts";
+
+/** The shortest time in which a silent connection is given up, in seconds. */
+const leastStall = 30;
+
+/**
+ * Ask the registry for a blob, once.
+ *
+ * @returns an answer with a status of 200 to 299, its body unread
+ */
+export type AskForBlob = (
+  digest: Digest,
+  headers: Readonly<Record<string, string>>,
+  what: string,
+  signal: AbortSignal,
+) => Promise<Response>;
+
+/** A repository's blobs. Disposing of it lets go of those that were opened. */
+export class RegistryBlobs implements BlobStore, Disposable {
+  readonly #ask: AskForBlob;
+  readonly #uri: string;
+  readonly #options: SourceOptions;
+  readonly #cache: BlobCache;
+  readonly #limiter: Limiter;
+  readonly #held = new Set<HeldBlob>();
+  /** Those that were in the cache, and turned out to be damaged when they were read. */
+  readonly #damaged = new Set<Digest>();
+  #fetched = 0;
+
+  /** @param uri the image, for messages */
+  constructor(ask: AskForBlob, uri: string, options: SourceOptions) {
+    this.#ask = ask;
+    this.#uri = uri;
+    this.#options = options;
+    this.#cache = BlobCache.at(options.cachePath);
+    this.#limiter = new Limiter(options.maxConnections);
+  }
+
+  /** How many blobs came from the registry. */
+  get fetched(): number {
+    return this.#fetched;
+  }
+
+  /** A document's bytes, checked, when the cache has it. */
+  find(digest: Digest): Promise<Uint8Array | undefined> {
+    return this.#cache.find(digest, maxDocument);
+  }
+
+  /** Keep a document that was checked; that it cannot be kept is no failure. */
+  async keep(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const { signal, log } = this.#options;
+    try {
+      using _held = await this.#cache.get({
+        digest,
+        size: bytes.length,
+        what: `the document ${digest}`,
+        signal,
+        fetch: () => Promise.resolve({ offset: 0, bytes: [bytes] }),
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof EnrootError)) throw error;
+      log("debug", `${digest} is not kept: ${error.message}`);
+    }
+  }
+
+  /** Whether a blob is in the cache, by its size. */
+  has({ digest, size }: Descriptor): boolean {
+    return this.#cache.has(digest, size);
+  }
+
+  async read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
+    if (descriptor.size > maxDocument) {
+      throw new EnrootError(
+        "too-large",
+        `${what} has ${descriptor.size} bytes: that is no document`,
+      );
+    }
+    return await this.#cache.read(this.#request(descriptor, what, this.#options));
+  }
+
+  async open(
+    descriptor: Descriptor,
+    options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+  ): Promise<Omit<OpenedLayer, "compression">> {
+    const { digest, size } = descriptor;
+    const what = `layer ${digest} of ${this.#uri}`;
+    const held = await this.#hold(descriptor, what, options);
+    this.#held.add(held);
+    return {
+      path: held.path,
+      offset: 0,
+      size,
+      failure: () => this.#damaged.has(digest) ? damaged(what) : undefined,
+      release: () => this.#letGo(held),
+    };
+  }
+
+  discard({ digest }: Descriptor): Promise<void> {
+    const path = this.#cache.pathOf(digest);
+    for (const held of this.#held) {
+      if (held.path !== path) continue;
+      held.discard();
+      // What was just fetched was right when it was written: to fetch it again would be no use.
+      if (!held.isFetched) this.#damaged.add(digest);
+    }
+    return Promise.resolve();
+  }
+
+  [Symbol.dispose](): void {
+    for (const held of this.#held) this.#letGo(held);
+  }
+
+  async #hold(
+    descriptor: Descriptor,
+    what: string,
+    options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+  ): Promise<HeldBlob> {
+    const { signal } = options;
+    const held = await this.#cache.get(this.#request(descriptor, what, options));
+    if (held.isFetched || !this.#options.distrustsCache) return held;
+    using undo = new DisposableStack();
+    undo.use(held);
+    if (await hashFile(held.path, signal) === descriptor.digest) {
+      undo.move();
+      return held;
+    }
+    held.discard();
+    return await this.#cache.get(this.#request(descriptor, what, options));
+  }
+
+  #letGo(held: HeldBlob): void {
+    held[Symbol.dispose]();
+    this.#held.delete(held);
+  }
+
+  #request(
+    { digest, size }: Descriptor,
+    what: string,
+    { signal, onProgress }: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+  ): BlobRequest {
+    const { connectTimeoutSeconds, stallTimeoutSeconds, transferTimeoutSeconds, log } =
+      this.#options;
+    const attempts = new Attempts(this.#options, signal);
+    let begunAt: number | undefined;
+    return {
+      digest,
+      size,
+      what,
+      signal,
+      ...(onProgress === undefined ? {} : { onProgress }),
+      turn: () => this.#limiter.turn(),
+      onWait: () => log("info", `Waiting for another process to fetch ${what}`),
+      onKept: (bytes) =>
+        log("info", `${bytes} of ${size} bytes of ${what} are kept: the next import goes on there`),
+      onFailure: (error, hasProgress) => attempts.failed(error, hasProgress),
+      fetch: (offset) => {
+        if (begunAt === undefined) this.#fetched++;
+        begunAt ??= performance.now();
+        return openBlobBody((headers) => this.#ask(digest, headers, what, signal), {
+          size,
+          what,
+          offset,
+          limits: {
+            signal,
+            stallSeconds: stallTimeoutSeconds ?? Math.max(leastStall, connectTimeoutSeconds),
+            totalSeconds: transferTimeoutSeconds,
+            begunAt,
+          },
+        });
+      },
+    };
+  }
+}
+
+function damaged(what: string): EnrootError {
+  return new EnrootError(
+    "cache-damaged",
+    `${what} was damaged in the cache, and is dropped there: it is fetched again`,
+  );
+}

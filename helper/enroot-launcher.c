@@ -9,9 +9,11 @@
 #include "payload.h"
 #include "report.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -138,6 +140,23 @@ static char *expand(const char *word, const char *folder)
     return text;
 }
 
+/* Run the program for its own sake, silently. It is no loss when that fails. */
+static void run_once(const char *program, char **words, char *const *environment)
+{
+    const unsigned limit = 20;
+    pid_t child = fork();
+    if (child == 0) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        for (int fd = 0; fd <= 2; fd++)
+            dup2(null, fd);
+        alarm(limit);
+        execve(program, words, environment);
+        _exit(126);
+    }
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 int main(int argc, char **argv)
 {
     static struct payload payload;
@@ -150,14 +169,12 @@ int main(int argc, char **argv)
     if (!find_folder(&payload, executable, &folder))
         fail("nowhere to unpack to (%s): set ENROOT_CACHE_PATH to a folder of your own", tried);
 
-    char **words = calloc(payload.n_words + (size_t)argc + 1, sizeof *words);
+    char **words = calloc(payload.n_words + (size_t)argc + 3, sizeof *words);
     if (words == NULL)
         fail("out of memory");
     size_t n = 0;
     for (size_t i = 0; i < payload.n_words; i++)
         words[n++] = expand(payload.words[i], folder.path);
-    for (int i = 1; i < argc; i++)
-        words[n++] = argv[i];
 
     char program[PATH_MAX];
     snprintf(program, sizeof program, "%s", words[0]);
@@ -170,13 +187,26 @@ int main(int argc, char **argv)
     /* The runtime keeps what it found out about the program in databases with dozens of locks at each
      * start: not over a network. It reads ~/.npmrc, and fails when that is not to its liking. */
     /* Certificates are those of the system, as for every other program here. */
-    const char *const extra[] = {
-        join("DENO_DIR=", folder.is_ours ? join(folder.path, "/cache") : "/dev/null/none"),
-        join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1",
-        "DENO_TLS_CA_STORE=system", programs, NULL,
+    const char *cache = join(folder.path, "/cache");
+    const char *extra[] = {
+        join("DENO_DIR=", folder.is_ours ? cache : "/dev/null/none"), join("HOME=", folder.path),
+        "DENO_NO_UPDATE_CHECK=1", "DENO_TLS_CA_STORE=system", programs, NULL,
     };
-    execve(program, words,
-           caller_environment(environ, argc > 0 ? argv[0] : "enroot", executable, extra));
+    const char *invoked_as = argc > 0 ? argv[0] : "enroot";
+    char *const *variables = caller_environment(environ, invoked_as, executable, extra);
+    if (folder.is_new && folder.is_ours && !folder.is_noexec) {
+        /* What it compiled is only kept when it ends by itself, which no command does. */
+        words[n] = expand("internal-warm", "");
+        run_once(program, words, variables);
+        extra[0] = "DENO_DIR=/dev/null/none";
+        words[n] = expand("internal-checkpoint", "");
+        words[n + 1] = expand(cache, "");
+        run_once(program, words, caller_environment(environ, invoked_as, executable, extra));
+    }
+    for (int i = 1; i < argc; i++)
+        words[n++] = argv[i];
+    words[n] = NULL;
+    execve(program, words, variables);
     /* The program is there: what is not is its dynamic loader. */
     if (errno == ENOENT)
         fail_code(126, "cannot run %s: this system has no glibc (2.27 or newer is needed)", words[0]);

@@ -7,6 +7,8 @@
 #include "namespaces.h"
 #include "report.h"
 #include "seccomp.h"
+#include "supervise.h"
+#include "target.h"
 #include "watch.h"
 
 #include <getopt.h>
@@ -22,7 +24,9 @@ static const char usage[] =
     "Run a command in new namespaces, or in those of a process.\n"
     "\n"
     "  --target PID    join the namespaces of PID instead of making new ones\n"
-    "  --user --mount --net --ipc --uts --cgroup\n"
+    "  --process FD    the same, of the process whose folder in /proc is open as FD\n"
+    "  --like-target   with its root and working directory, and no privilege that it could not have\n"
+    "  --user --mount --net --ipc --uts --cgroup --pid\n"
     "                  which namespaces\n"
     "  --remap-root    be root in the new user namespace\n"
     "  --workdir DIR   run it in DIR\n"
@@ -69,14 +73,17 @@ static void load_environment(const char *path)
 
 int main(int argc, char **argv)
 {
-    enum { TARGET = 1, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, HELP, KIND };
+    enum { TARGET = 1, PROCESS, LIKE, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, HELP, KIND };
     static const int kinds[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC,
-                                 CLONE_NEWUTS, CLONE_NEWCGROUP };
+                                 CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWPID };
     static const struct option options[] = {
         { "user", no_argument, NULL, KIND }, { "mount", no_argument, NULL, KIND + 1 },
         { "net", no_argument, NULL, KIND + 2 }, { "ipc", no_argument, NULL, KIND + 3 },
         { "uts", no_argument, NULL, KIND + 4 }, { "cgroup", no_argument, NULL, KIND + 5 },
-        { "target", required_argument, NULL, TARGET }, { "remap-root", no_argument, NULL, REMAP },
+        { "pid", no_argument, NULL, KIND + 6 },
+        { "target", required_argument, NULL, TARGET },
+        { "process", required_argument, NULL, PROCESS }, { "like-target", no_argument, NULL, LIKE },
+        { "remap-root", no_argument, NULL, REMAP },
         { "workdir", required_argument, NULL, WORKDIR },
         { "envfile", required_argument, NULL, ENVFILE },
         { "at-end", required_argument, NULL, AT_END }, { "hold", required_argument, NULL, HOLD },
@@ -84,16 +91,20 @@ int main(int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     const char *workdir = NULL, *envfile = NULL;
-    pid_t target = 0;
+    struct likeness likeness;
     struct watch_request request = { .command = -1, .kept_count = 0 };
-    bool remap_root = false;
-    int flags = 0, watcher = -1;
+    bool remap_root = false, is_like_target = false;
+    int flags = 0, watcher = -1, process = -1;
 
     for (int option; (option = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (option >= KIND && option < KIND + (int)(sizeof kinds / sizeof *kinds))
             flags |= kinds[option - KIND];
         else if (option == TARGET)
-            target = (pid_t)number(optarg, "process id");
+            process = open_target((pid_t)number(optarg, "process id"));
+        else if (option == PROCESS)
+            process = number(optarg, "descriptor");
+        else if (option == LIKE)
+            is_like_target = true;
         else if (option == REMAP)
             remap_root = true;
         else if (option == WORKDIR)
@@ -120,19 +131,34 @@ int main(int argc, char **argv)
         load_environment(envfile);
     if (request.command >= 0)
         watcher = start_watcher(&request);
-    if (target != 0)
-        join_namespaces(target, flags);
-    else
+    bool is_new = process < 0;
+    if (is_like_target && is_new) {
+        fputs(usage, stderr);
+        return 1;
+    }
+    if (is_like_target)
+        read_likeness(process, &likeness);
+    if (is_new)
         make_namespaces(flags, remap_root);
+    else {
+        flags = join_namespaces(process, flags);
+        close(process);
+    }
     if (watcher >= 0)
         watch_namespace(watcher);
-    if (flags & CLONE_NEWUSER) {
-        if (install_identity_filter() < 0)
-            fail("cannot install the filter of system calls: %s", strerror(errno));
+    if (is_like_target)
+        take_place(&likeness);
+    if (flags & CLONE_NEWUSER && install_identity_filter() < 0)
+        fail("cannot install the filter of system calls: %s", strerror(errno));
+    if (is_like_target)
+        take_limits(&likeness);
+    if (flags & CLONE_NEWUSER)
         keep_capabilities();
-    }
     if (workdir != NULL && chdir(workdir) < 0)
         fail("cannot change to %s: %s", workdir, strerror(errno));
+
+    if (flags & CLONE_NEWPID)
+        fork_command(is_new);
 
     execvp(argv[optind], argv + optind);
     fail_code(errno == ENOENT ? 127 : 126, "cannot run %s: %s", argv[optind], strerror(errno));

@@ -265,7 +265,8 @@ const char *unpack(const struct payload *payload, const struct place *place, str
     if (ours < 0)
         return why;
     int fd = open_unpacked(payload, ours, name, false);
-    if (fd < 0)
+    folder->is_new = fd < 0;
+    if (folder->is_new)
         fd = make(payload, ours, name, &why);
     close(ours);
     if (fd < 0)
@@ -286,7 +287,7 @@ bool find_unpacked(const struct payload *payload, const char *parent, struct fol
         return false;
     bool is_there = check_way(fd) == NULL && describe(fd, folder) == NULL;
     /* A package's files stay as they were installed. */
-    folder->is_ours = false;
+    folder->is_ours = folder->is_new = false;
     close(fd);
     return is_there;
 }

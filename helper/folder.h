@@ -19,6 +19,7 @@ struct folder {
     char path[PATH_MAX];
     bool is_noexec; /* programs cannot be executed from there */
     bool is_ours;   /* we may write there, and it is on a file system of this machine */
+    bool is_new;    /* it was unpacked just now */
 };
 
 /*

@@ -90,42 +90,44 @@ void make_namespaces(int flags, bool remap_root)
         raise_loopback();
 }
 
-void join_namespaces(pid_t pid, int flags)
+/* A namespace of a process, open; -1 when it is this process's own. */
+static int open_namespace(int process, const char *name)
+{
+    char path[64];
+    struct stat own, other;
+    snprintf(path, sizeof path, "ns/%s", name);
+    int fd = openat(process, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &other) < 0)
+        fail("cannot open the %s namespace of the process: %s", name, strerror(errno));
+    snprintf(path, sizeof path, "/proc/self/ns/%s", name);
+    if (stat(path, &own) < 0 || own.st_dev != other.st_dev || own.st_ino != other.st_ino)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int join_namespaces(int process, int flags)
 {
     /* The user namespace first: it gives the right to join the others. */
     static const struct { const char *name; int flag; } kinds[] = {
         { "user", CLONE_NEWUSER }, { "ipc", CLONE_NEWIPC }, { "uts", CLONE_NEWUTS },
-        { "net", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP }, { "pid", CLONE_NEWPID },
-        { "mnt", CLONE_NEWNS },
+        { "net", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP },
+        { "pid_for_children", CLONE_NEWPID }, { "mnt", CLONE_NEWNS },
     };
     enum { N = sizeof kinds / sizeof *kinds };
-    int fds[N];
+    int fds[N], joined = 0;
     /* All are opened first: behind the mount namespace /proc is another one. */
-    for (size_t i = 0; i < N; i++) {
-        char path[64];
-        struct stat own, other;
-        fds[i] = -1;
-        if (!(flags & kinds[i].flag))
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, kinds[i].name);
-        fds[i] = open(path, O_RDONLY | O_CLOEXEC);
-        if (fds[i] < 0 || fstat(fds[i], &other) < 0)
-            fail("cannot open the %s namespace of process %d: %s", kinds[i].name, (int)pid,
-                 strerror(errno));
-        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i].name);
-        if (stat(path, &own) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino) {
-            close(fds[i]);
-            fds[i] = -1;
-        }
-    }
+    for (size_t i = 0; i < N; i++)
+        fds[i] = flags & kinds[i].flag ? open_namespace(process, kinds[i].name) : -1;
     for (size_t i = 0; i < N; i++) {
         if (fds[i] < 0)
             continue;
         if (setns(fds[i], kinds[i].flag) < 0)
-            fail("cannot join the %s namespace of process %d: %s", kinds[i].name, (int)pid,
-                 strerror(errno));
+            fail("cannot join the %s namespace of the process: %s", kinds[i].name, strerror(errno));
         close(fds[i]);
+        joined |= kinds[i].flag;
     }
+    return joined;
 }
 
 void keep_capabilities(void)

@@ -3,15 +3,16 @@
 #define NAMESPACES_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 /* Make the namespaces of CLONE_NEW* flags; with a user namespace, the caller's ids are mapped to
  * themselves, or to 0. Ends the program on failure. */
 void make_namespaces(int flags, bool remap_root);
 
-/* Join those of a process that are named by the flags and are not the caller's already. Ends the
- * program on failure. */
-void join_namespaces(pid_t pid, int flags);
+/* Join those of a process that are named by the flags and are not the caller's already. The process is
+ * given by its folder in /proc, open. A process namespace is the one of its children, and only children
+ * of this process get into it. Returns the flags of those that were joined; ends the program on
+ * failure. */
+int join_namespaces(int process, int flags);
 
 /* Keep all capabilities of the namespace over execve(2). Ends the program on failure. */
 void keep_capabilities(void);

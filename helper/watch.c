@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include "descriptors.h"
 #include "report.h"
 
 #include <ctype.h>
@@ -32,32 +33,6 @@ static void wait_for_end(int process, int milliseconds)
     struct pollfd one = { .fd = process, .events = POLLIN };
     while (poll(&one, 1, milliseconds) < 0 && errno == EINTR)
         continue;
-}
-
-static bool is_kept(int fd, const int *kept, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (kept[i] == fd)
-            return true;
-    return false;
-}
-
-/* Close everything but these; the standard three become /dev/null. */
-static void close_others(const int *kept, size_t count)
-{
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3; fd++)
-        if (null >= 0)
-            dup2(null, fd);
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL)
-        _exit(1);
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        int fd = atoi(entry->d_name);
-        if (fd > 2 && fd != dirfd(folder) && !is_kept(fd, kept, count))
-            close(fd);
-    }
-    closedir(folder);
 }
 
 /* When a process was started, in ticks since the system was: field 22 of proc_pid_stat(5), the second
@@ -163,6 +138,7 @@ static void watch(const struct watch_request *request, int told, int main_proces
     kept[count++] = request->command;
     kept[count++] = told;
     kept[count++] = main_process;
+    drop_standard();
     close_others(kept, count);
     prctl(PR_SET_NAME, "enroot-watch");
     if (chdir("/") < 0)

@@ -127,6 +127,7 @@ export async function compile(
         mode: 0o755,
       })),
       ...await filesIn(`${top}/packaging/etc`, "etc/"),
+      ...await filesIn(`${top}/packaging/lib`, "lib/"),
     ];
     await Deno.mkdir(output.slice(0, output.lastIndexOf("/")), { recursive: true });
     const { id, size } = await pack(launcher, all, words, output);

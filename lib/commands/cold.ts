@@ -7,6 +7,10 @@
  * @module
  */
 
+export { command as cacheCommand } from "./cache.ts";
+export { command as cdiCommand } from "./cdi.ts";
+export { command as checkCommand } from "./check.ts";
+export { command as checkpointCommand } from "./checkpoint.ts";
 export { command as digestCommand } from "./digest.ts";
 export { command as exportCommand } from "./export.ts";
 export { command as importCommand } from "./import.ts";
@@ -14,3 +18,4 @@ export { command as installHelperCommand } from "./install_helper.ts";
 export { command as loadCommand } from "./load.ts";
 export { useImportedAgain } from "./pointer_file.ts";
 export { useSquashfs } from "./squashfs_file.ts";
+export { command as warmCommand } from "./warm.ts";

@@ -5,14 +5,17 @@
  */
 
 import { EnrootError, reasonOf, UsageError } from "../errors.ts";
-import { callerEnvironment } from "../process/caller.ts";
+import { callerEnvironment, callerState } from "../process/caller.ts";
 import { endBySignal, TerminatedBySignal } from "../process/signals.ts";
+import { command as batch } from "./batch.ts";
 import type { Command, Context } from "./command.ts";
 import { command as create } from "./create.ts";
 import { command as enter } from "./enter.ts";
+import { command as exec } from "./exec.ts";
 import { command as help } from "./help.ts";
 import { command as info } from "./info.ts";
 import { command as list } from "./list.ts";
+import { command as mount } from "./mount.ts";
 import { type Level, Terminal } from "./terminal.ts";
 import { parseOptions } from "./options.ts";
 import { command as release } from "./release.ts";
@@ -46,6 +49,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Start a container",
     load: () => start,
   },
+  exec: {
+    summary: "Run a command in a container that runs",
+    load: () => exec,
+  },
+  batch: {
+    summary: "Start what a configuration script names",
+    load: () => batch,
+  },
   list: {
     summary: "List containers",
     load: () => list,
@@ -62,9 +73,17 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Show the digest of an image",
     load: async () => (await import("./cold.ts")).digestCommand,
   },
+  cache: {
+    summary: "Look after what is kept of images",
+    load: async () => (await import("./cold.ts")).cacheCommand,
+  },
   info: {
     summary: "Show the configuration and the build",
     load: () => info,
+  },
+  check: {
+    summary: "Check that this machine has what the other commands need",
+    load: async () => (await import("./cold.ts")).checkCommand,
   },
   version: {
     summary: "Show the version",
@@ -79,7 +98,11 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./cold.ts")).installHelperCommand,
   },
   "internal-enter": { load: () => enter },
+  "internal-mount": { load: () => mount },
+  "internal-cdi": { load: async () => (await import("./cold.ts")).cdiCommand },
   "internal-release": { load: () => release },
+  "internal-checkpoint": { load: async () => (await import("./cold.ts")).checkpointCommand },
+  "internal-warm": { load: async () => (await import("./cold.ts")).warmCommand },
 };
 
 /**
@@ -95,7 +118,7 @@ export async function dispatch(args: readonly string[]): Promise<number> {
   let command: Command | undefined;
   let name: string | undefined;
   try {
-    const global = parseOptions(args, {
+    const global = parseOptions(calledAs(args), {
       flags: { quiet: "q", verbose: "v", help: "h" },
       endAtOperand: true,
     });
@@ -128,6 +151,11 @@ export async function dispatch(args: readonly string[]): Promise<number> {
   } finally {
     terminal.finish();
   }
+}
+
+/** Hooks call one command by a program's name of its own. */
+function calledAs(args: readonly string[]): readonly string[] {
+  return callerState().invokedAs === "enroot-mount" ? ["internal-mount", ...args] : args;
 }
 
 /** Whether the arguments ask for the command's help; those of a command inside do not count. */

@@ -14,16 +14,21 @@ import { version } from "./version.ts";
 
 /** Shows the configuration in force and what this build is. */
 export const command: Command = {
-  usage: `info [--json]
+  usage: `info [--json] [--check]
 
 Show what this build is and the configuration in force.
 
-      --json  as JSON
+      --json   as JSON
+      --check  show what this machine lacks instead: the same as 'enroot check'
 `,
   async run(context) {
-    const options = parseOptions(context.args, { flags: { json: undefined } });
+    const options = parseOptions(context.args, { flags: { json: undefined, check: undefined } });
     if (options.operands.length > 0) {
       throw new UsageError(`'info' takes no arguments: '${options.operands[0]}'`);
+    }
+    if (options.flag("check")) {
+      const { checkCommand } = await import("./cold.ts");
+      return await checkCommand.run({ ...context, args: options.flag("json") ? ["--json"] : [] });
     }
     const config = await configOf(context);
     const build = {

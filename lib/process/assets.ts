@@ -119,6 +119,11 @@ export function defaultsPath(): string {
   return executableForm() === "source" ? pathOf("../../packaging/etc") : `${payload()}/etc`;
 }
 
+/** The folder with what hooks may source: `common.sh`. */
+export function libraryPath(): string {
+  return executableForm() === "source" ? pathOf("../../packaging/lib") : `${payload()}/lib`;
+}
+
 function runtimeProgram(): string {
   return inMemory(runtimeName) ?? Deno.execPath();
 }

@@ -13,12 +13,13 @@ import { execve, restoreCallerState } from "../sys/exec.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { changeFolder, mount, MS, pivotRoot, unshareCgroup } from "../sys/mount.ts";
 import { dropCapabilities, setNoNewPrivileges } from "../sys/privileges.ts";
+import { addHostUser, remappedRoot } from "./add_host_user.ts";
 import { invocationOf } from "./command.ts";
-import { addEnvironmentFile, addEnvironmentOption } from "./environ.ts";
-import { type MountEntry, parseFstab, parseMountOption } from "./fstab.ts";
+import type { Variables } from "./hooks.ts";
+import { MountOrder, type StartMount } from "./mount_order.ts";
 import { mountEntry, remount } from "./mounts.ts";
-import { ownEntries } from "./own_fstab.ts";
 import type { Plan } from "./plan.ts";
+import { prepare } from "./prepare.ts";
 import { lockRootfsFile } from "./rootfs_lock.ts";
 import { Rootfs } from "../sys/rootfs.ts";
 import { addLoginEnvironment, type ContainerUser, userOf } from "./user.ts";
@@ -33,9 +34,8 @@ import { addLoginEnvironment, type ContainerUser, userOf } from "./user.ts";
 export function enter(descriptor: number, warn: (message: string) => void): never {
   const plan = readPlan(descriptor);
   const host = callerEnvironment();
-  const variables = { ...host, ENROOT_PID: String(Deno.pid), ENROOT_ROOTFS: plan.rootfs };
-
-  const environment = new Map<string, string>();
+  const variables = variablesOf(plan, host);
+  let environment: ReadonlyMap<string, string>;
   let user: ContainerUser;
   let hasRc: boolean;
   {
@@ -44,16 +44,25 @@ export function enter(descriptor: number, warn: (message: string) => void): neve
     mountRootfs(bare, plan);
     using rootfs = new Rootfs(plan.rootfs);
     using _lock = lockRootfs(rootfs, plan, warn);
-    addEnvironmentFile(environment, rootfs.readText("/etc/environment") ?? "", variables);
-    for (const { text } of plan.environmentFiles) addEnvironmentFile(environment, text, variables);
-    for (const { isOwn, ...entry } of mountsOf(plan, rootfs, variables, warn)) {
-      mountEntry({ rootfs, sources: isOwn ? bare : rootfs }, entry, warn);
-    }
-    for (const option of plan.environmentOptions) addEnvironmentOption(environment, option, host);
-    if (plan.rc !== undefined) replaceRc(rootfs, plan, plan.rc);
-    hasRc = rootfs.fileMode("/etc/rc") !== undefined;
+    const mountAll = (mounts: readonly StartMount[]): void => {
+      for (const { isOwn, ...entry } of mounts) {
+        mountEntry({ rootfs, sources: isOwn ? bare : rootfs }, entry, warn);
+      }
+    };
+    const order = new MountOrder(plan, rootfs.readText("/etc/fstab") ?? "", variables, warn);
+    const ofImage = rootfs.readText("/etc/environment") ?? "";
+    mountAll(order.before());
+    const prepared = prepare(plan, ofImage, variables, host);
+    mountAll(order.after(prepared));
+    const known = plan.remapRoot ? remappedRoot : plan.user;
+    if (known !== undefined) addHostUser(rootfs, known, plan.runtimePath, warn);
+    if (prepared.rc !== undefined) replaceRc(rootfs, plan, prepared.rc);
+    // An empty one is what replacing it made, in a container that has none.
+    hasRc = (rootfs.readText("/etc/rc") ?? "") !== "";
     user = userOf(Deno.uid() ?? 0, (path) => rootfs.readText(path), host["USER"] ?? "user");
-    addLoginEnvironment(environment, user, Deno.uid() === 0, (path) => rootfs.readText(path));
+    const isRoot = Deno.uid() === 0;
+    addLoginEnvironment(prepared.environment, user, isRoot, (path) => rootfs.readText(path));
+    environment = prepared.environment;
   }
   if (!plan.writable) remount(plan.rootfs, MS.RDONLY, 0, plan.rootfs);
   pivotRoot(plan.rootfs);
@@ -98,6 +107,21 @@ function readPlan(descriptor: number): Plan {
   return JSON.parse(text);
 }
 
+/**
+ * What `${…}` in files of the start stands for, and hooks get: the host's variables, with those of enroot
+ * as they are configured, and not as the caller's environment has them.
+ */
+function variablesOf(plan: Plan, host: Variables): Variables {
+  const others = Object.entries(host).filter(([name]) => !name.startsWith("ENROOT_"));
+  return {
+    ...Object.fromEntries(others),
+    ...plan.settings,
+    // In the process table that hooks see, which is the host's.
+    ENROOT_PID: Deno.readLinkSync("/proc/self"),
+    ENROOT_ROOTFS: plan.rootfs,
+  };
+}
+
 /** A tmpfs on the runtime path, and the root folder on itself. */
 function mountRootfs(bare: Rootfs, { rootfs, runtimePath }: Plan): void {
   const covered = Deno.realPathSync(runtimePath);
@@ -115,34 +139,6 @@ function mountRootfs(bare: Rootfs, { rootfs, runtimePath }: Plan): void {
     mount({ source: path, target: rootfs, flags: MS.BIND | MS.REC });
   });
   remount(rootfs, MS.NOSUID | MS.NODEV, 0, rootfs);
-}
-
-/** A mount, and whether it is the container's own file that asks for it. */
-type OrderedMount = MountEntry & { readonly isOwn: boolean };
-
-/** The mounts in their order: pass -1 first, then by pass; within a pass as they stand. */
-function mountsOf(
-  plan: Plan,
-  rootfs: Rootfs,
-  variables: Readonly<Record<string, string>>,
-  warn: (message: string) => void,
-): OrderedMount[] {
-  const own = parseFstab(
-    rootfs.readText("/etc/fstab") ?? "",
-    variables,
-    "/etc/fstab of the container",
-  );
-  const from = (isOwn: boolean, entries: readonly MountEntry[]): OrderedMount[] =>
-    entries.map((entry) => ({ ...entry, isOwn }));
-  const entries = [
-    ...plan.mountFiles.flatMap(({ path, text }) => from(false, parseFstab(text, variables, path))),
-    ...from(true, ownEntries(own, plan.rootfs, warn)),
-    ...from(false, plan.mountOptions.map((option) => parseMountOption(option, variables))),
-  ];
-  return entries
-    .map((entry, index) => ({ entry, index }))
-    .sort((a, b) => a.entry.pass - b.entry.pass || a.index - b.index)
-    .map(({ entry }) => entry);
 }
 
 /** Starts of one container make their mount points one after the other. */

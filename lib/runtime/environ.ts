@@ -42,3 +42,26 @@ export function addEnvironmentOption(
   const value = at < 0 ? fromHost : option.slice(at + 1);
   if (value !== undefined) environment.set(name, value);
 }
+
+/**
+ * An environment as the text of an environment file: reading that gives the same again.
+ *
+ * @returns the text, and what no line can say: values of several lines, and odd names
+ */
+export function environmentFileOf(
+  environment: ReadonlyMap<string, string>,
+): { readonly text: string; readonly rest: ReadonlyMap<string, string> } {
+  const lines: string[] = [];
+  const rest = new Map<string, string>();
+  for (const [name, value] of environment) {
+    if (/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name) && !/[\n\0]/.test(value)) {
+      lines.push(`${name}=${quoted(value).replaceAll("${", "${ENROOT_DOLLAR}{")}\n`);
+    } else rest.set(name, value);
+  }
+  return { text: lines.join(""), rest };
+}
+
+/** Quotes around what would lose some, or a carriage return, when it is read. */
+function quoted(value: string): string {
+  return /^(["']).*\1\s*$|\r$/s.test(value) ? `"${value}"` : value;
+}

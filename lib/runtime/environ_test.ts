@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { addEnvironmentFile, addEnvironmentOption } from "./environ.ts";
+import { addEnvironmentFile, addEnvironmentOption, environmentFileOf } from "./environ.ts";
 
 const host = { TERM: "xterm", SECRET: "s", ENROOT_X: "e" };
 
@@ -44,3 +44,21 @@ for (const [option, expected] of options) {
     assertEquals(Object.fromEntries(environment), expected);
   });
 }
+
+Deno.test("an environment that is written to a file and read again is the same", () => {
+  const values = [
+    ...["", " ", "plain", "a=b", '"', '""', '"x"', "'x'", '"x" ', "'x'\t", "x\r", '"x"\r', "\r"],
+    ...["${TERM}", "$TERM", "${ENROOT_DOLLAR}", "$${TERM}", "\u2028", "ü", "# no comment", " x "],
+  ];
+  const environment = new Map(values.map((value, index) => [`V${index}`, value]));
+  const { text, rest } = environmentFileOf(environment);
+  const read = new Map<string, string>();
+  addEnvironmentFile(read, text, host);
+  assertEquals([read, rest.size], [environment, 0]);
+});
+
+Deno.test("what an environment file cannot say is kept apart from it", () => {
+  const odd = new Map([["A", "two\nlines"], ["B C", "x"], ["1", "x"]]);
+  const { text, rest } = environmentFileOf(new Map([["D", "x"], ...odd]));
+  assertEquals([text, rest], ["D=x\n", odd]);
+});

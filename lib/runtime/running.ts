@@ -95,7 +95,7 @@ function describe(
     const root = inode === undefined ? undefined : roots.get(inode);
     if (root === undefined) return undefined;
     const stat = parseStat(Deno.readTextFileSync(`/proc/${pid}/stat`));
-    if (stat === undefined) return undefined;
+    if (stat === undefined || isSupport(pid, stat.comm)) return undefined;
     const commandLine = parseCommandLine(Deno.readTextFileSync(`/proc/${pid}/cmdline`));
     return {
       pid,
@@ -109,6 +109,14 @@ function describe(
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether a process is one of the two that come with a process namespace (helper/supervise.c): the first
+ * one in it, and the one outside that waits for the command.
+ */
+function isSupport(pid: number, comm: string): boolean {
+  return comm === "enroot-init" || namespaceOf(pid, "pid") !== namespaceOf(pid, "pid_for_children");
 }
 
 function isOlder(a: Candidate, b: Candidate): boolean {

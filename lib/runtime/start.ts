@@ -7,12 +7,12 @@
 import { EnrootError, reasonOf } from "../errors.ts";
 import { must, writeAll } from "../sys/at.ts";
 import { createMemoryFile, execve, keepOnExec } from "../sys/exec.ts";
-import type { Plan, TextFile } from "./plan.ts";
+import type { Hook, Plan, TextFile } from "./plan.ts";
 
 /** What is to be started, and by what means. */
 export interface StartRequest {
   readonly plan: Plan;
-  /** Which further namespaces the container gets: `net`, `ipc`, `uts`. */
+  /** Which further namespaces the container gets: `net`, `ipc`, `uts`, `pid`. */
   readonly unshare: readonly string[];
   /** Whether it gets a user namespace; without one the caller is root and stays it. */
   readonly userNamespace: boolean;
@@ -71,16 +71,47 @@ function watchOptions(atEnd: AtEnd | undefined): string[] {
  * @throws {EnrootError} when one cannot be read
  */
 export function readConfigFiles(folders: readonly string[], ending: string): TextFile[] {
+  return configPaths(folders, ending).map((path) => ({ path, text: readText(path) }));
+}
+
+/**
+ * The hooks of a start, found as {@linkcode readConfigFiles} finds files; those that cannot be executed are
+ * left out. So a user does without one of the system's by a file of its name that cannot be.
+ *
+ * @param needsShell whether nothing can be executed in a folder: the shell runs what lies there
+ */
+export function findHooks(
+  folders: readonly string[],
+  needsShell: (folder: string) => boolean,
+): Hook[] {
+  return configPaths(folders, ".sh").filter(isExecutable).map((path) => ({
+    path,
+    argv: needsShell(path.slice(0, path.lastIndexOf("/"))) ? ["/bin/bash", path] : [path],
+  }));
+}
+
+/** By name, a later folder's over an earlier's. */
+function configPaths(folders: readonly string[], ending: string): string[] {
   const paths = new Map<string, string>();
   for (const folder of folders) {
     for (const name of namesIn(folder)) {
       if (name.endsWith(ending)) paths.set(name, `${folder}/${name}`);
     }
   }
-  return [...paths].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => ({
-    path,
-    text: readText(path),
-  }));
+  return [...paths].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => path);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0) & 0o111) !== 0;
+  } catch (error) {
+    // A link that leads nowhere turns a hook off too.
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw new EnrootError("cannot-read", `cannot look at ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** A file's text. @throws {EnrootError} code `cannot-read`, naming it */

@@ -16,6 +16,9 @@ const libc = bindLibc({
 });
 
 const SIGPIPE = 13;
+const SIGCHLD = 17;
+const SIG_DFL = 0n;
+const SIG_IGN = 1n;
 const RLIMIT_NOFILE = 7;
 const SYS_rt_sigaction = Deno.build.arch === "aarch64" ? 134n : 13n;
 
@@ -53,8 +56,6 @@ export function restoreCallerState(
   ignoredSignals: ReadonlySet<number>,
   softNofile: number | undefined,
 ): void {
-  const SIG_DFL = 0n;
-  const SIG_IGN = 1n;
   if (!ignoredSignals.has(SIGPIPE)) setDisposition(SIGPIPE, SIG_DFL);
   for (const signal of ignoredSignals) setDisposition(signal, SIG_IGN);
   if (softNofile === undefined) return;
@@ -63,6 +64,14 @@ export function restoreCallerState(
   if (libc.prlimit(0, RLIMIT_NOFILE, null, bytes) < 0) return;
   limit[0] = BigInt(softNofile) < (limit[1] ?? 0n) ? BigInt(softNofile) : limit[1] ?? 0n;
   libc.prlimit(0, RLIMIT_NOFILE, bytes, null);
+}
+
+/**
+ * Let the end of children be noticed: where SIGCHLD is ignored the kernel forgets how they ended. Only for
+ * a process in which the runtime itself starts none; {@linkcode restoreCallerState} puts it back.
+ */
+export function noticeChildren(): void {
+  setDisposition(SIGCHLD, SIG_DFL);
 }
 
 /**
@@ -80,6 +89,13 @@ export function keepOnExec(descriptor: number): void {
   checked("fcntl", `descriptor ${descriptor}`, () => libc.fcntl(descriptor, F_SETFD, 0));
 }
 
+/** Let a descriptor close in the next program. @throws {SysError} */
+export function closeOnExec(descriptor: number): void {
+  const F_SETFD = 2;
+  const FD_CLOEXEC = 1;
+  checked("fcntl", `descriptor ${descriptor}`, () => libc.fcntl(descriptor, F_SETFD, FD_CLOEXEC));
+}
+
 /** By system call: the C library keeps some signals for itself, and a caller may ignore those too. */
 function setDisposition(signal: number, handler: bigint): void {
   // struct sigaction of the kernel: handler, flags, restorer, mask.
@@ -89,8 +105,8 @@ function setDisposition(signal: number, handler: bigint): void {
   libc.syscall(SYS_rt_sigaction, BigInt(signal), bytes, 0n, maskSize);
 }
 
-/** An array of pointers that ends with a null pointer. */
-function pointers(strings: readonly CString[]): Uint8Array<ArrayBuffer> {
+/** An array of pointers to strings, which must outlive it; it ends with a null pointer. */
+export function pointers(strings: readonly CString[]): Uint8Array<ArrayBuffer> {
   const values = new BigUint64Array(strings.length + 1);
   for (const [index, text] of strings.entries()) {
     values[index] = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(text)));

@@ -120,7 +120,10 @@ export class Bed implements AsyncDisposable {
   }
 
   /** Start any program as this bed's user; the process ID is the program's own. */
-  start(argv: readonly string[], options: RunOptions = {}): Deno.ChildProcess {
+  start(
+    argv: readonly string[],
+    options: RunOptions & { readonly stdin?: "piped" } = {},
+  ): Deno.ChildProcess {
     return spawn([...this.#become(), ...argv], this.#complete(options));
   }
 

@@ -34,7 +34,7 @@ export class ReportedBuild implements AsyncDisposable {
     this.#context = context;
     this.#image = image;
     this.#options = {
-      pool: this.#stack.use(new WorkerPool(workerUrl("apply_layer"), 1)),
+      pool: this.#stack.use(new WorkerPool(workerUrl("apply_layer"), config.maxProcessors)),
       signal,
       ownership: ownershipOf(config),
       limits: {

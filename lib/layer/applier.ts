@@ -9,7 +9,6 @@
 
 import {
   chmodAt,
-  chmodFd,
   close,
   closeWritten,
   E,
@@ -33,7 +32,8 @@ import { removeTreeAt } from "../sys/remove_tree.ts";
 import { type ByteString, display, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarHandler } from "../tar/reader.ts";
-import { Folders, type OpenFolder } from "./folders.ts";
+import type { Birth } from "./births.ts";
+import { facts, Folders, type OpenFolder } from "./folders.ts";
 import type { Guard } from "./guard.ts";
 import type { Metadata } from "./metadata.ts";
 import { entryPath, isBelowDev, meaningOf } from "./path.ts";
@@ -45,7 +45,9 @@ const createFlags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
 interface OpenFile {
   readonly descriptor: number;
   readonly entry: TarEntry;
-  readonly subject: string;
+  readonly birth: Birth;
+  /** What it is called in messages. */
+  readonly subject: () => string;
   position: number;
 }
 
@@ -93,7 +95,7 @@ export class Applier implements TarHandler, Disposable {
           if (entry.type !== "directory") {
             throw new TarError(`'${display(entry.path)}' would replace the root folder`);
           }
-          return this.#folders.describe(parent, path.name, entry);
+          return this.#folders.describe(parent, path.name, entry, false);
         }
         this.#lower.note(parent, path.name);
         return this.#make(parent, path.name, entry);
@@ -104,8 +106,8 @@ export class Applier implements TarHandler, Disposable {
   content(bytes: Uint8Array<ArrayBuffer>, offset: number): void {
     const file = this.#file;
     if (file === undefined) return;
-    if (offset !== file.position) must(seek(file.descriptor, offset), "lseek", file.subject);
-    must(writeAll(file.descriptor, bytes), "write", file.subject);
+    if (offset !== file.position) done(seek(file.descriptor, offset), "lseek", file);
+    done(writeAll(file.descriptor, bytes), "write", file);
     file.position = offset + bytes.length;
   }
 
@@ -113,16 +115,13 @@ export class Applier implements TarHandler, Disposable {
   end(): void {
     const file = this.#file;
     if (file === undefined) return;
-    const { descriptor, entry, subject } = file;
-    if (entry.extents !== undefined) {
-      must(truncate(descriptor, entry.size), "ftruncate", subject);
-    }
-    this.#metadata.give(descriptor, entry, subject);
-    must(chmodFd(descriptor, this.#metadata.fileMode(entry.mode)), "chmod", subject);
+    const { descriptor, entry, birth, subject } = file;
+    if (entry.extents !== undefined) done(truncate(descriptor, entry.size), "ftruncate", file);
+    this.#metadata.giveFile(descriptor, entry, birth, subject);
     const { seconds, nanoseconds } = entry.mtime;
-    must(utimeFd(descriptor, seconds, nanoseconds), "utimensat", subject);
+    done(utimeFd(descriptor, seconds, nanoseconds), "utimensat", file);
     this.#file = undefined;
-    must(closeWritten(descriptor), "close", subject);
+    done(closeWritten(descriptor), "close", file);
   }
 
   /** The archive is at its end: folders get their metadata. @throws {SysError} */
@@ -169,15 +168,21 @@ export class Applier implements TarHandler, Disposable {
 
   #makeFile(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
     this.#guard.file(entry);
+    const mode = this.#metadata.birthMode(entry);
     const descriptor = this.#replacing(
       parent,
       name,
       entry,
       "open",
-      (at, as) => openAt(at, as, createFlags, 0o600),
+      (at, as) => openAt(at, as, createFlags, mode),
     );
-    const subject = this.#subject(parent, name);
-    this.#file = { descriptor, entry, subject, position: 0 };
+    const subject = (): string => this.#subject(parent, name);
+    try {
+      const birth = parent.births.of(mode, () => facts(descriptor, subject()));
+      this.#file = { descriptor, entry, birth, subject, position: 0 };
+    } finally {
+      if (this.#file === undefined) close(descriptor);
+    }
   }
 
   #makeFolder(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
@@ -186,13 +191,13 @@ export class Applier implements TarHandler, Disposable {
     if (made === -E.EXIST) {
       const found = statAt(parent.descriptor, cname);
       const isFolder = typeof found === "object" && (found.mode & S.IFMT) === S.IFDIR;
-      if (isFolder) return this.#folders.describe(parent, name, entry);
+      if (isFolder) return this.#folders.describe(parent, name, entry, false);
       this.#remove(parent, name);
       parent = this.#folders.open(parent.folder.path);
       made = mkdirAt(parent.descriptor, cname, 0o700);
     }
     must(made, "mkdir", this.#subject(parent, name));
-    this.#folders.describe(parent, name, entry);
+    this.#folders.describe(parent, name, entry, true);
   }
 
   #makeHardLink(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
@@ -279,6 +284,11 @@ export class Applier implements TarHandler, Disposable {
       parent.folder.path === "" ? name : `${parent.folder.path}/${name}`,
     );
   }
+}
+
+/** As {@linkcode must}, of what is done for each file: its name is only put together when it fails. */
+function done(result: number, call: string, { subject }: OpenFile): void {
+  if (result < 0) throw new SysError(call, -result, subject());
 }
 
 /** makedev(3) of Linux. */

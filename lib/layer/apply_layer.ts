@@ -4,22 +4,20 @@
  * @module
  */
 
-import { EnrootError } from "../errors.ts";
-import { DigestMismatchError } from "../oci/digest.ts";
 import type { ApplyLayer, LayerSummary } from "../pool/protocol.ts";
-import { createSha256 } from "../std/node.ts";
-import { readRegion } from "../streams/file_region.ts";
-import { inflate } from "../streams/inflate.ts";
+import { readRing } from "../pool/ring.ts";
 import { TarReader } from "../tar/reader.ts";
 import { Applier } from "./applier.ts";
 import { Guard } from "./guard.ts";
 import { Metadata } from "./metadata.ts";
+import { explained, inflaterSums, readLayer, TarSum } from "./read_layer.ts";
 
 /**
  * Apply a layer.
  *
  * Both digests of every byte are checked, those behind the end of the archive too. Until this has
- * succeeded the root folder holds unchecked content and must not be used.
+ * succeeded, and with a ring the thread that fills it as well, the root folder holds unchecked content
+ * and must not be used. With a ring it blocks the thread whenever that other one is behind.
  *
  * @param request what to apply where
  * @param onProgress told how many more stored bytes were read
@@ -30,35 +28,34 @@ export async function applyLayer(
   request: ApplyLayer,
   onProgress: (bytes: number) => void,
 ): Promise<LayerSummary> {
-  const { name, file, compression, digest, diffId, ownership } = request;
+  const { ring, compression } = request;
   const guard = new Guard(request);
-  const metadata = new Metadata(ownership === "numeric", Deno.uid() === 0);
+  const metadata = new Metadata(request.ownership === "numeric", Deno.uid() === 0);
   using applier = new Applier(request.root, metadata, guard);
   const reader = new TarReader(applier);
-  const storedHash = digest === undefined ? undefined : createSha256();
-  const tarHash = createSha256();
+  const onStored = (bytes: number): void => {
+    guard.stored(bytes);
+    onProgress(bytes);
+  };
+  const take = (bytes: Uint8Array<ArrayBuffer>): void => {
+    guard.tar(bytes.length);
+    reader.write(bytes);
+  };
 
-  async function* stored(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    for await (const bytes of readRegion(file, name)) {
-      guard.stored(bytes.length);
-      storedHash?.update(bytes);
-      onProgress(bytes.length);
-      yield bytes;
+  await explained(request, async () => {
+    const onEnd = (): void => reader.end();
+    if (ring === undefined) {
+      return await readLayer(request, { onStored, take, onEnd, sum: new TarSum(request) });
     }
-  }
-
-  try {
-    await inflate(stored(), compression, (bytes) => {
-      guard.tar(bytes.length);
-      tarHash.update(bytes);
-      reader.write(bytes);
-    }, name);
-    reader.end();
-  } catch (error) {
-    throw await explained(error);
-  }
-  checkDigest(name, digest, storedHash?.digest("hex"));
-  checkDigest(`${name}, uncompressed,`, diffId, tarHash.digest("hex"));
+    const sum = inflaterSums(compression) ? undefined : new TarSum(request);
+    for (const { bytes, stored } of readRing(ring, guard.check)) {
+      onStored(stored);
+      sum?.add(bytes);
+      take(bytes);
+    }
+    onEnd();
+    sum?.check();
+  });
   applier.finish();
   return {
     entries: applier.entries,
@@ -66,24 +63,4 @@ export async function applyLayer(
     skippedDevices: applier.skippedDevices,
     skippedXattrs: metadata.skippedXattrs,
   };
-
-  /** Damaged bytes show up as all sorts of failures; the digest says what it really is. */
-  async function explained(error: unknown): Promise<unknown> {
-    if (!(error instanceof EnrootError)) return error;
-    if (!["bad-archive", "bad-compression"].includes(error.code)) return error;
-    if (digest !== undefined) {
-      const hash = createSha256();
-      for await (const bytes of readRegion(file, name)) hash.update(bytes);
-      const actual = `sha256:${hash.digest("hex")}`;
-      if (actual !== digest) return new DigestMismatchError(name, digest, actual);
-    }
-    // What comes from inflating names the layer already.
-    if (error.code === "bad-compression") return error;
-    return new EnrootError(error.code, `${name}: ${error.message}`, { cause: error });
-  }
-}
-
-function checkDigest(what: string, expected: string | undefined, hex: string | undefined): void {
-  if (expected === undefined || expected === `sha256:${hex}`) return;
-  throw new DigestMismatchError(what, expected, `sha256:${hex}`);
 }

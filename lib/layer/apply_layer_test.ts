@@ -53,6 +53,14 @@ const semantics: [what: string, layers: Bytes[][], expected: string[]][] = [
     [file("d/lower"), file("d/e/lower")],
     [file("d/e/upper"), file(".wh.d")],
   ], ["d/", "d/e/", "d/e/upper="]],
+  ["a whiteout in a folder that its own layer has made anew hides nothing of that", [
+    [file("d/lower"), file("d/e/lower"), file("f")],
+    [
+      ...[file(".wh.d"), folder("d"), file("d/upper"), file("d/e/upper"), file("d/.wh.upper")],
+      ...[file("d/.wh.e"), file("d/.wh..wh..opq"), folder("f"), file("f/g"), file("f/.wh.g")],
+      file(".wh.f"),
+    ],
+  ], ["d/", "d/e/", "d/e/upper=", "d/upper=", "f/", "f/g="]],
   ["an opaque whiteout before its siblings hides the lower ones", [
     [file("d/lower"), file("d/e/lower")],
     [folder("d"), file("d/.wh..wh..opq"), file("d/upper")],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ByteString } from "../tar/byte_string.ts";
+import { type ByteString, byteString, toCString } from "../tar/byte_string.ts";
 import type { KeptMetadata } from "./metadata.ts";
 
 /** What a folder gets at the end of the layer. */
@@ -26,21 +26,31 @@ export class Folder {
   /** Absent for the root folder. */
   readonly parent: Folder | undefined;
   readonly name: ByteString;
+  /** Whether nothing in it is of lower layers: this layer made it, or began with an empty root folder. */
+  readonly isNew: boolean;
   /** The length of its path, in bytes. */
   readonly pathLength: number;
   readonly state: FolderState;
   #below: Map<ByteString, Folder> | undefined;
 
   /** It is in its parent from here on. */
-  constructor(id: number, parent: Folder | undefined, name: ByteString, state: FolderState) {
+  constructor(
+    id: number,
+    parent: Folder | undefined,
+    name: ByteString,
+    state: FolderState,
+    isNew: boolean,
+  ) {
     this.id = id;
+    this.isNew = isNew;
     this.parent = parent;
-    this.name = name;
+    // As it is, it would keep the whole path that it was cut out of.
+    this.name = byteString(toCString(name).subarray(0, -1));
     this.state = state;
     // The slash stands between names only.
     const above = parent?.parent === undefined ? 0 : parent.pathLength + 1;
     this.pathLength = above + name.length;
-    if (parent !== undefined) (parent.#below ??= new Map()).set(name, this);
+    if (parent !== undefined) (parent.#below ??= new Map()).set(this.name, this);
   }
 
   /** Its path inside the root, without symlinks; empty for the root folder. */

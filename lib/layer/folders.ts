@@ -26,6 +26,7 @@ import {
 import { cstring, SysError } from "../sys/libc.ts";
 import { type ByteString, byteString, display, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
+import { Births } from "./births.ts";
 import { Cursor, openFolder } from "./cursor.ts";
 import { Folder } from "./folder.ts";
 import type { Metadata } from "./metadata.ts";
@@ -34,6 +35,8 @@ import type { Metadata } from "./metadata.ts";
 export interface OpenFolder {
   readonly descriptor: number;
   readonly folder: Folder;
+  /** What files get that are made in it. */
+  readonly births: Births;
 }
 
 /** How many descriptors of parents are kept. */
@@ -44,6 +47,9 @@ const maxLinks = 40;
 
 /** The most bytes of a path: PATH_MAX without the NUL. */
 const maxPath = 4095;
+
+/** The most folders that one layer may have to do with: each takes some hundred bytes of memory. */
+const maxFolders = 2 ** 20;
 
 /** The most bytes of attributes that wait for the end of the layer. */
 const maxKept = 16 << 20;
@@ -69,7 +75,7 @@ export class Folders implements Disposable {
     this.#root = must(openAt(AT.FDCWD, cstring(rootPath), flags), "open", rootPath);
     try {
       const found = facts(this.#root, rootPath);
-      this.#top = this.#note(this.#root, found, undefined, "" as ByteString);
+      this.#top = this.#note(this.#root, found, undefined, "" as ByteString, isEmpty(rootPath));
     } catch (error) {
       close(this.#root);
       throw error;
@@ -129,10 +135,11 @@ export class Folders implements Disposable {
    * Note that an entry described a folder that is there now.
    *
    * @param name in the parent; empty for the parent itself
+   * @param isNew whether it was made for that entry
    * @throws {EnrootError} when more is to be kept for the end than memory should hold
    */
-  describe(parent: OpenFolder, name: ByteString, entry: TarEntry): void {
-    const folder = name === "" ? parent.folder : this.#child(parent, name);
+  describe(parent: OpenFolder, name: ByteString, entry: TarEntry, isNew: boolean): void {
+    const folder = name === "" ? parent.folder : this.#child(parent, name, isNew);
     const kept = this.#metadata.keep(entry);
     this.#kept += kept.size - (folder.state.kept?.size ?? 0);
     if (this.#kept > maxKept) {
@@ -219,7 +226,7 @@ export class Folders implements Disposable {
       parts.push(...byteString(target).split("/").reverse());
     }
     for (const name of missing) this.#make(at, name);
-    return { folder: at.folder, descriptor: at.take() };
+    return { folder: at.folder, descriptor: at.take(), births: new Births() };
   }
 
   /** Go on to a name; of a symlink, tell where it points instead. */
@@ -243,7 +250,7 @@ export class Folders implements Disposable {
           `'${display(path)}' is not a folder in the lower layers`,
         );
       }
-      const child = this.#note(descriptor, found, at.folder, name);
+      const child = this.#note(descriptor, found, at.folder, name, false);
       at.moveTo(child, descriptor);
       isKept = true;
       return "entered";
@@ -257,13 +264,17 @@ export class Folders implements Disposable {
     const made = mkdirAt(at.descriptor, toCString(name), 0o755);
     must(made, "mkdir", `${this.subject(at.folder.path)}/${display(name)}`);
     const { descriptor, folder } = at;
-    const child = this.#child({ descriptor, folder }, name);
+    const child = this.#child({ descriptor, folder }, name, true);
     Object.assign(child.state, { mode: 0o755, seconds: 0, nanoseconds: 0 });
     at.moveTo(child);
   }
 
   /** The folder that has a name. */
-  #child(parent: OpenFolder, name: ByteString): Folder {
+  #child(
+    parent: Pick<OpenFolder, "descriptor" | "folder">,
+    name: ByteString,
+    isNew: boolean,
+  ): Folder {
     const known = parent.folder.child(name);
     if (known !== undefined) return known;
     const subject = `${this.subject(parent.folder.path)}/${display(name)}`;
@@ -271,7 +282,7 @@ export class Folders implements Disposable {
     const descriptor = must(openAt(parent.descriptor, toCString(name), flags), "open", subject);
     try {
       const found = facts(descriptor, subject);
-      return this.#note(descriptor, found, parent.folder, name);
+      return this.#note(descriptor, found, parent.folder, name, isNew);
     } finally {
       close(descriptor);
     }
@@ -283,9 +294,13 @@ export class Folders implements Disposable {
     { mode, seconds, nanoseconds }: Stat,
     parent: Folder | undefined,
     name: ByteString,
+    isNew: boolean,
   ): Folder {
+    if (this.#nextId === maxFolders) {
+      throw new TarError(`there are more than ${maxFolders} folders in one layer`);
+    }
     const state = { mode: mode & 0o7777, seconds, nanoseconds, kept: undefined };
-    const folder = new Folder(this.#nextId++, parent, name, state);
+    const folder = new Folder(this.#nextId++, parent, name, state, isNew);
     if (folder.pathLength > maxPath) {
       const start = display(folder.path).slice(0, 60);
       throw new TarError(
@@ -302,6 +317,11 @@ export class Folders implements Disposable {
 }
 
 const slash = "/".charCodeAt(0);
+
+function isEmpty(folder: string): boolean {
+  for (const _ of Deno.readDirSync(folder)) return false;
+  return true;
+}
 
 /** What a descriptor is. @throws {SysError} */
 export function facts(descriptor: number, subject: string): Stat {

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { AT, chownAt, E, itself, must, setXattr } from "../sys/at.ts";
+import { AT, chmodFd, chownAt, E, itself, must, setXattr } from "../sys/at.ts";
 import { SysError } from "../sys/libc.ts";
 import { type ByteString, display, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
+import type { Birth } from "./births.ts";
 
 type Xattrs = ReadonlyMap<ByteString, Uint8Array<ArrayBuffer>>;
 
@@ -72,6 +73,15 @@ export class Metadata {
     return this.#privileged ? mode : mode | 0o400;
   }
 
+  /**
+   * The mode to make a file with: its own, unless that would let others write before it is complete,
+   * take effect before the owner is right, or keep the owner from setting attributes.
+   */
+  birthMode({ mode, xattrs }: TarEntry): number {
+    const whole = this.fileMode(mode);
+    return xattrs.size > 0 || (whole & 0o7022) !== 0 ? 0o600 : whole;
+  }
+
   /** What of an entry is to be given later; what never can be set is counted now, and not kept. */
   keep({ uid, gid, xattrs }: TarEntry): KeptMetadata {
     if (xattrs.size === 0) return { uid, gid, xattrs: noXattrs, size: 0 };
@@ -80,6 +90,16 @@ export class Metadata {
     let size = 0;
     for (const [name, value] of kept) size += perXattr + name.length + value.length;
     return { uid, gid, xattrs: kept, size };
+  }
+
+  /** Give a file that was just made its owner, attributes and mode. @throws {EnrootError} */
+  giveFile(file: number, entry: TarEntry, birth: Birth, subject: () => string): void {
+    const isOwned = !this.#numeric || entry.uid === birth.uid && entry.gid === birth.gid;
+    if (!isOwned || entry.xattrs.size > 0) this.give(file, entry, subject());
+    const mode = this.fileMode(entry.mode);
+    if (isOwned && mode === birth.mode) return;
+    const result = chmodFd(file, mode);
+    if (result < 0) throw new SysError("chmod", -result, subject());
   }
 
   /**

@@ -27,11 +27,19 @@ const prefix = ".wh.";
 const metaPrefix = ".wh..wh.";
 const opaqueName = ".wh..wh..opq";
 
+/** What a path has that is not just names with a slash between them. */
+const odd = /(?:^|\/)\.{0,2}(?:\/|$)/;
+
 /**
  * The place of an entry: `/`, `./` and empty parts are dropped, and `..` ends at the root, as if the
  * root folder were all there is.
  */
 export function entryPath(path: ByteString): EntryPath {
+  if (!odd.test(path)) {
+    const slash = path.lastIndexOf("/");
+    const parent = path.slice(0, Math.max(slash, 0)) as ByteString;
+    return { parent, name: path.slice(slash + 1) as ByteString };
+  }
   const parts: string[] = [];
   for (const part of path.split("/")) {
     if (part === "" || part === ".") continue;

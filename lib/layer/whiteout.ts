@@ -8,15 +8,19 @@ import { AT, close, E, must, namesIn, O, openAt, S, statAt, unlinkAt } from "../
 import { type CString, SysError } from "../sys/libc.ts";
 import { removeTreeAt } from "../sys/remove_tree.ts";
 import { type ByteString, byteString, toCString } from "../tar/byte_string.ts";
+import { TarError } from "../tar/entry.ts";
 import type { Folder } from "./folder.ts";
 import type { Folders, OpenFolder } from "./folders.ts";
+
+/** The most names that are remembered. */
+const maxBrought = 2 ** 22;
 
 const folderFlags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 
 /**
  * Knows what this layer brought, so that the rest can be told from it.
  *
- * Its memory grows with the number of entries, by about a hundred bytes each.
+ * Its memory grows by about a hundred bytes for each entry in a folder of the lower layers.
  */
 export class LowerContent {
   readonly #folders: Folders;
@@ -29,19 +33,25 @@ export class LowerContent {
     this.#onStep = onStep;
   }
 
-  /** Note that this layer brings a name. */
+  /** Note that this layer brings a name. @throws {TarError} when there are too many to remember */
   note({ folder }: OpenFolder, name: ByteString): void {
+    if (folder.isNew) return;
+    if (this.#brought.size === maxBrought) {
+      throw new TarError(`more than ${maxBrought} entries are in folders of the lower layers`);
+    }
     this.#brought.add(`${folder.id}/${name}`);
   }
 
   /** Remove a name as far as it is of lower layers; nothing happens when it is not there. */
   remove({ descriptor, folder }: OpenFolder, name: ByteString): void {
+    if (folder.isNew) return;
     this.#remove(descriptor, folder, toCString(name));
     this.#folders.forget();
   }
 
   /** Remove all of a folder's content that is of lower layers. */
   clear({ descriptor, folder }: OpenFolder): void {
+    if (folder.isNew) return;
     const readable = must(
       openAt(descriptor, new Uint8Array([46, 0]), folderFlags),
       "open",
@@ -79,6 +89,7 @@ export class LowerContent {
       if (!isBrought) removeTreeAt(parent, name, subject, this.#onStep);
       return !isBrought;
     }
+    if (below.isNew) return false;
     // A folder that this layer names or writes in stays with what this layer brought.
     const descriptor = must(openAt(parent, name, folderFlags), "open", subject);
     let isEmpty: boolean;

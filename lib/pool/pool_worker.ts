@@ -8,7 +8,7 @@
  */
 
 import { EnrootError } from "../errors.ts";
-import type { Answer, ApplyLayer, Reply, Request } from "./protocol.ts";
+import type { Answer, Reply, Request } from "./protocol.ts";
 
 /** How long a worker may take, in milliseconds. */
 export interface Waits {
@@ -71,7 +71,7 @@ export class PoolWorker {
    *
    * @throws {EnrootError} code `worker-died`: it is of no use any more, and is still to be ended
    */
-  async ask(request: ApplyLayer, { signal, onProgress }: RequestOptions): Promise<Answer> {
+  async ask(request: Request, { signal, onProgress }: RequestOptions): Promise<Answer> {
     // It may have failed while it was started, when nobody had asked yet.
     if (this.#failure !== undefined) throw died(request, this.#failure);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -86,7 +86,7 @@ export class PoolWorker {
     signal.addEventListener("abort", cancel);
     try {
       if (signal.aborted) cancel();
-      this.#worker.postMessage(request satisfies Request);
+      this.#worker.postMessage(request);
       return await promise;
     } finally {
       clearInterval(watch);
@@ -143,6 +143,7 @@ export class PoolWorker {
   }
 }
 
-function died({ name }: ApplyLayer, why: string): EnrootError {
-  return new EnrootError("worker-died", `${name}: the worker that applied it failed: ${why}`);
+function died({ name, kind }: Request, why: string): EnrootError {
+  const work = kind === "apply-layer" ? "applied" : "inflated";
+  return new EnrootError("worker-died", `${name}: the worker that ${work} it failed: ${why}`);
 }

@@ -22,27 +22,44 @@ export interface LayerLimits {
   readonly maxInflateRatio?: number;
 }
 
-/** Apply one layer on top of what is in a root folder already. */
-export interface ApplyLayer {
-  readonly kind: "apply-layer";
-  /** Unique among the requests of one worker. */
-  readonly id: number;
-  /** The root folder, absolute; only this request writes below it. */
-  readonly root: string;
-  /** What the layer is called in messages. */
+/** A layer as it is stored, and what its bytes are to be. */
+export interface StoredLayer {
+  /** What it is called in messages. */
   readonly name: string;
   readonly file: { readonly path: string; readonly offset: number; readonly size: number };
   readonly compression: LayerCompression;
   readonly digest?: Digest;
   readonly diffId: DiffId;
-  readonly ownership: Ownership;
-  readonly limits: LayerLimits;
+}
+
+/** What every request has. */
+interface Asked {
+  /** Unique among the requests of one worker. */
+  readonly id: number;
   /** One 32-bit word; not 0 once the request is cancelled. */
   readonly cancelled: SharedArrayBuffer;
 }
 
+/** Apply one layer on top of what is in a root folder already. */
+export interface ApplyLayer extends StoredLayer, Asked {
+  readonly kind: "apply-layer";
+  /** The root folder, absolute; only this request writes below it. */
+  readonly root: string;
+  readonly ownership: Ownership;
+  readonly limits: LayerLimits;
+  /** Where its tar comes from, inflated by another worker; absent: this one inflates it too. */
+  readonly ring?: SharedArrayBuffer;
+}
+
+/** Inflate a layer for the worker that applies it. */
+export interface InflateLayer extends StoredLayer, Asked {
+  readonly kind: "inflate-layer";
+  /** Where its tar goes: a new ring of `lib/pool/ring.ts`. */
+  readonly ring: SharedArrayBuffer;
+}
+
 /** Everything a worker is asked. */
-export type Request = ApplyLayer;
+export type Request = ApplyLayer | InflateLayer;
 
 /** What a layer turned out to hold. */
 export interface LayerSummary {
@@ -85,7 +102,13 @@ export interface Applied {
   readonly summary: LayerSummary;
 }
 
-/** The layer is not applied, or not whole; the root folder must not be used. */
+/** The layer's tar is in the ring to its end, and what this worker was to check was right. */
+export interface Inflated {
+  readonly kind: "inflated";
+  readonly id: number;
+}
+
+/** The request failed; the root folder must not be used. */
 export interface Failed {
   readonly kind: "failed";
   readonly id: number;
@@ -93,7 +116,7 @@ export interface Failed {
 }
 
 /** The end of a request. */
-export type Answer = Applied | Failed;
+export type Answer = Applied | Inflated | Failed;
 
 /** Everything a worker says. */
 export type Reply = Ready | Progress | Answer;

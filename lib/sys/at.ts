@@ -271,6 +271,7 @@ export interface Stat {
   readonly mode: number;
   readonly inode: bigint;
   readonly uid: number;
+  readonly gid: number;
   readonly size: bigint;
   readonly seconds: number;
   readonly nanoseconds: number;
@@ -297,6 +298,7 @@ export function statAt(folder: number, name: CString): Stat | number {
   return {
     mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),
+    gid: statxView.getUint32(24, true),
     inode: statxView.getBigUint64(32, true),
     size: statxView.getBigUint64(40, true),
     seconds: Number(statxView.getBigInt64(112, true)),

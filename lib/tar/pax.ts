@@ -86,8 +86,13 @@ export function paxTime(
     : { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds };
 }
 
+const noXattrs: ReadonlyMap<ByteString, Uint8Array<ArrayBuffer>> = new Map();
+
 /** The extended attributes in records. @throws {TarError} when a name holds a NUL or is empty */
-export function paxXattrs(records: PaxRecords): Map<ByteString, Uint8Array<ArrayBuffer>> {
+export function paxXattrs(
+  records: PaxRecords,
+): ReadonlyMap<ByteString, Uint8Array<ArrayBuffer>> {
+  if (records.size === 0) return noXattrs;
   const xattrs = new Map<ByteString, Uint8Array<ArrayBuffer>>();
   for (const [keyword, value] of records) {
     if (keyword.startsWith("SCHILY.xattr.")) {

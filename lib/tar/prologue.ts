@@ -33,10 +33,12 @@ export interface Said {
   readonly longLink: ByteString | undefined;
 }
 
+const nothing: PaxRecords = new Map();
+
 /** Collects what is said; of the same thing said twice, the last counts. */
 export class Prologue {
   readonly #global = new Map<string, Uint8Array<ArrayBuffer>>();
-  #local: PaxRecords = new Map();
+  #local = nothing;
   #longName: ByteString | undefined;
   #longLink: ByteString | undefined;
 
@@ -72,7 +74,7 @@ export class Prologue {
       longName: this.#longName,
       longLink: this.#longLink,
     };
-    this.#local = new Map();
+    this.#local = nothing;
     this.#longName = this.#longLink = undefined;
     return said;
   }

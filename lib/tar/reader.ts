@@ -69,7 +69,7 @@ export class TarReader {
   // The content that is being read.
   #header: Header | undefined;
   #records: PaxRecords = new Map();
-  #name = "";
+  #path = "" as ByteString;
   #extents: Extent[] = [];
   #extent = 0;
   #within = 0;
@@ -144,6 +144,11 @@ export class TarReader {
     }
   }
 
+  /** The entry's name, for messages. */
+  get #name(): string {
+    return display(this.#path);
+  }
+
   #takeBlock(bytes: Uint8Array<ArrayBuffer>): number {
     if (this.#filled === 0 && bytes.length >= blockSize) {
       this.#useBlock(bytes.subarray(0, blockSize));
@@ -214,7 +219,7 @@ export class TarReader {
     const plainPath = longName ?? paxName(records, "path") ?? header.name;
     const sparse = local.size === 0 ? undefined : paxSparse(local, display(plainPath));
     const path = sparse?.name ?? plainPath;
-    this.#name = display(path);
+    this.#path = path;
     if (path === "") throw new TarError("an entry has no name");
     const type = types[header.typeflag];
     if (type === undefined) {
@@ -232,13 +237,13 @@ export class TarReader {
     this.#records = records;
     this.#header = {
       ...header,
-      name: checkedPath(path, this.#name),
+      name: checkedPath(path, path),
       linkname: checkedPath(
         longLink ?? paxName(records, "linkpath") ?? header.linkname,
-        this.#name,
+        path,
       ),
-      uid: checkedId(paxNumber(records, "uid") ?? header.uid, this.#name),
-      gid: checkedId(paxNumber(records, "gid") ?? header.gid, this.#name),
+      uid: checkedId(paxNumber(records, "uid") ?? header.uid, path),
+      gid: checkedId(paxNumber(records, "gid") ?? header.gid, path),
       size,
     };
     this.#data = size;
@@ -349,12 +354,13 @@ function paddingOf(size: number): number {
   return (blockSize - size % blockSize) % blockSize;
 }
 
-function checkedPath(path: ByteString, name: string): ByteString {
+function checkedPath(path: ByteString, entry: ByteString): ByteString {
   if (path.length <= maxPath) return path;
-  throw new TarError(`a path of ${path.length} bytes is too long: '${name.slice(0, 60)}…'`);
+  const start = display(entry).slice(0, 60);
+  throw new TarError(`a path of ${path.length} bytes is too long: '${start}…'`);
 }
 
-function checkedId(id: number, name: string): number {
+function checkedId(id: number, entry: ByteString): number {
   if (id <= maxId) return id;
-  throw new TarError(`the owner of '${name}' is out of range: ${id}`);
+  throw new TarError(`the owner of '${display(entry)}' is out of range: ${id}`);
 }

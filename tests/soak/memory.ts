@@ -41,7 +41,14 @@ async function peakOf(size: number, compression: Compression): Promise<number> {
   const layer = await layout.putLayer(`${temp}/layer.tar`, compression);
   await Deno.remove(`${temp}/layer.tar`);
   await layout.tag("x", await layout.putImage([layer]));
+  return await peakOfLoad(bed);
+}
 
+/**
+ * The most memory that `enroot load` ever had, in MiB, of the image `x` in the bed's `layout`; the
+ * container is `x` too.
+ */
+export async function peakOfLoad(bed: Bed): Promise<number> {
   const child = bed.start([bed.executable, "load", "-n", "x", "oci:layout:x"]);
   const said = new Response(child.stderr).text();
   await child.stdout.cancel();

@@ -35,11 +35,8 @@ export class SysError extends EnrootError {
   }
 }
 
-// At once: binding makes calls of its own, and it is needed right after one that failed.
-const { symbols: { __errno_location } } = Deno.dlopen("libc.so.6", {
-  __errno_location: { parameters: [], result: "pointer" },
-});
 const core = bindLibc({
+  __errno_location: { parameters: [], result: "pointer" },
   strerrorname_np: { parameters: ["i32"], result: "pointer", optional: true },
   strerror: { parameters: ["i32"], result: "pointer" },
 });
@@ -67,11 +64,16 @@ export function attempt(call: () => number | bigint): number {
 
 const maxAttempts = 16;
 
+/** Where this thread has its `errno`. Found beforehand: to look for it would change it. */
+const errnoLocation = ((): Deno.UnsafePointerView => {
+  const location = core.__errno_location();
+  if (location === null) throw new Error("__errno_location gave no address");
+  return new Deno.UnsafePointerView(location);
+})();
+
 /** `errno` of this thread, as far as nothing else was called since: see {@linkcode attempt}. */
 export function errno(): number {
-  const location = __errno_location();
-  if (location === null) throw new Error("__errno_location gave no address");
-  return new Deno.UnsafePointerView(location).getInt32();
+  return errnoLocation.getInt32();
 }
 
 /** Text as a {@linkcode CString}, in UTF-8. @throws {EnrootError} when it holds a NUL */

@@ -15,17 +15,17 @@ import type { Command, Context } from "./command.ts";
 /** Adds the mounts and variables of CDI devices to those of the container that is being started. */
 export const command: Command = {
   usage: "internal-cdi VENDOR/CLASS DEVICE[,DEVICE…]\n",
-  async run(context) {
+  run(context) {
     const [kind, names, ...more] = context.args;
     if (kind === undefined || names === undefined || more.length > 0) {
       throw new UsageError("'internal-cdi' is for hooks: it takes a kind and names");
     }
     const warn = (message: string): void => context.terminal.log("warning", message);
-    const specs = await readCdiSpecs();
+    const specs = readCdiSpecs();
     if (names === "all" && specs.specs.every((spec) => spec.kind !== kind) && !hasDriver()) {
       // Every CUDA image says all. On a machine without any GPU that is none.
       warn(`no GPU in the container: this machine has no NVIDIA driver and no CDI specification`);
-      return 0;
+      return Promise.resolve(0);
     }
     const chosen = chooseDevices(specs, kind, names);
     using rootfs = new Rootfs(variable(context, "ENROOT_ROOTFS"));
@@ -33,7 +33,7 @@ export const command: Command = {
     for (const warning of warnings) warn(warning);
     append(variable(context, "ENROOT_MOUNTS"), mounts);
     append(variable(context, "ENROOT_ENVIRON"), environment);
-    return 0;
+    return Promise.resolve(0);
   },
 };
 

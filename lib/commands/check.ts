@@ -10,6 +10,7 @@ import { checkKernel, checkOverlay, checkUserNamespaces } from "../check/kernel.
 import { checkFuse, checkPrograms } from "../check/programs.ts";
 import { checkRegistry } from "../check/registry.ts";
 import { checkSettings, setKeys } from "../check/settings.ts";
+import { checkZfs } from "../check/zfs.ts";
 import type { Config } from "../config/config.ts";
 import { EnrootError, UsageError } from "../errors.ts";
 import type { Command, Context } from "./command.ts";
@@ -78,7 +79,6 @@ async function checkNamespaces(config: Config): Promise<Finding[]> {
 }
 
 async function checkStore({ dataPath }: Config): Promise<Finding[]> {
-  const { checkZfs } = await import("../check/zfs.ts");
   return await checkZfs(dataPath, Deno.uid() ?? 0);
 }
 

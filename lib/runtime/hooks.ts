@@ -9,6 +9,7 @@ import { SysError } from "../sys/libc.ts";
 import { type End, runToEnd } from "../sys/spawn.ts";
 import { addEnvironmentFile, environmentFileOf } from "./environ.ts";
 import { type MountEntry, parseFstab } from "./fstab.ts";
+import { conditionOf } from "./hook_condition.ts";
 import type { Hook, Plan } from "./plan.ts";
 
 /** Variables by name. */
@@ -69,12 +70,20 @@ export class HookPlace {
   }
 
   /**
-   * Run a hook to its end.
+   * Run a hook to its end, unless it says itself that it has nothing to do.
    *
    * @throws {EnrootError} code `hook-failed`, naming it and how it ended
    */
   run({ path, argv }: Hook): void {
+    const needed = conditionOf(path);
+    if (needed !== undefined && !needed.some((name) => this.#isSet(name))) return;
     runOrThrow(() => `the hook ${path}`, argv, this.variables);
+  }
+
+  #isSet(name: string): boolean {
+    if ((this.variables[name] ?? "") !== "") return true;
+    // Hooks before this one may have added to it.
+    return (this.environment().get(name) ?? "") !== "";
   }
 
   /** The environment as hooks left it. @throws {EnrootError} code `hook-failed` when the file is gone */

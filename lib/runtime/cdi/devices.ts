@@ -26,16 +26,14 @@ export interface CdiSpecs {
 }
 
 /** Read all specifications in folders; a broken one is a problem only of who needs its devices. */
-export async function readCdiSpecs(
-  folders: readonly string[] = cdiFolders,
-): Promise<CdiSpecs> {
+export function readCdiSpecs(folders: readonly string[] = cdiFolders): CdiSpecs {
   const specs: CdiSpec[] = [];
   const problems: string[] = [];
   for (const folder of folders.toReversed()) {
     for (const name of namesIn(folder)) {
       const path = `${folder}/${name}`;
       try {
-        specs.push(await parseCdiSpec(Deno.readTextFileSync(path), path));
+        specs.push(parseCdiSpec(Deno.readTextFileSync(path), path));
       } catch (error) {
         problems.push(error instanceof EnrootError ? error.message : `${path}: ${reasonOf(error)}`);
       }

@@ -21,7 +21,7 @@ async function specsOf(
       });
       await Deno.writeTextFile(`${top}/${path}`, text);
     }
-    return await readCdiSpecs([`${top}/etc`, `${top}/run`, `${top}/absent`]);
+    return readCdiSpecs([`${top}/etc`, `${top}/run`, `${top}/absent`]);
   } finally {
     await Deno.remove(top, { recursive: true });
   }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { parse } from "@std/yaml";
 import * as z from "zod/mini";
 import { EnrootError, reasonOf } from "../../errors.ts";
 
@@ -63,10 +64,10 @@ export interface CdiSpec {
  * @param path its file: JSON when that ends so, else YAML
  * @throws {EnrootError} code `bad-cdi`, naming the file and the place in it
  */
-export async function parseCdiSpec(text: string, path: string): Promise<CdiSpec> {
+export function parseCdiSpec(text: string, path: string): CdiSpec {
   let document: unknown;
   try {
-    document = path.endsWith(".json") ? JSON.parse(text) : await readYaml(text);
+    document = path.endsWith(".json") ? JSON.parse(text) : readYaml(text);
   } catch (error) {
     throw new EnrootError("bad-cdi", `${path} cannot be read: ${reasonOf(error)}`, {
       cause: error,
@@ -85,7 +86,6 @@ export async function parseCdiSpec(text: string, path: string): Promise<CdiSpec>
   return { path, kind, devices, containerEdits };
 }
 
-async function readYaml(text: string): Promise<unknown> {
-  const { parse } = await import("@std/yaml");
+function readYaml(text: string): unknown {
   return parse(text, { schema: "core" });
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { EnrootError } from "../../errors.ts";
 import { parseCdiSpec } from "./spec.ts";
 
@@ -25,8 +25,8 @@ devices:
 kind: nvidia.com/gpu
 `;
 
-Deno.test("a specification is the same as YAML and as JSON", async () => {
-  const spec = await parseCdiSpec(yaml, "/etc/cdi/nvidia.yaml");
+Deno.test("a specification is the same as YAML and as JSON", () => {
+  const spec = parseCdiSpec(yaml, "/etc/cdi/nvidia.yaml");
   assertEquals([spec.kind, spec.devices[0]?.name], ["nvidia.com/gpu", "0"]);
   assertEquals(spec.devices[0]?.containerEdits.deviceNodes, [
     { path: "/dev/nvidia0", hostPath: "/dev/nvidia0" },
@@ -34,7 +34,7 @@ Deno.test("a specification is the same as YAML and as JSON", async () => {
   assertEquals(spec.containerEdits.hooks?.[0]?.args?.[1], "update-ldcache");
   const { kind, devices, containerEdits } = spec;
   const json = JSON.stringify({ cdiVersion: "0.5.0", kind, devices, containerEdits });
-  assertEquals(await parseCdiSpec(json, "/etc/cdi/nvidia.json"), {
+  assertEquals(parseCdiSpec(json, "/etc/cdi/nvidia.json"), {
     ...spec,
     path: "/etc/cdi/nvidia.json",
   });
@@ -46,11 +46,11 @@ const good = {
   devices: [{ name: "x", containerEdits: {} }],
 };
 
-Deno.test("a specification may leave out all that is optional", async () => {
-  assertEquals((await parseCdiSpec(JSON.stringify(good), "/a.json")).containerEdits, {});
+Deno.test("a specification may leave out all that is optional", () => {
+  assertEquals(parseCdiSpec(JSON.stringify(good), "/a.json").containerEdits, {});
 });
 
-Deno.test("what is no specification is refused with the file and the place", async () => {
+Deno.test("what is no specification is refused with the file and the place", () => {
   const edits = (containerEdits: unknown): unknown => ({
     ...good,
     devices: [{ name: "x", containerEdits }],
@@ -70,9 +70,9 @@ Deno.test("what is no specification is refused with the file and the place", asy
       [JSON.stringify(edits({ mounts: [{ containerPath: "/b" }] })), /hostPath/],
     ] as const
   ) {
-    const { message } = await assertRejects(() => parseCdiSpec(text, "/a.json"), EnrootError);
+    const { message } = assertThrows(() => parseCdiSpec(text, "/a.json"), EnrootError);
     assertMatch(message, /^\/a\.json /);
     assertMatch(message, place);
   }
-  await assertRejects(() => parseCdiSpec("a: [", "/a.yaml"), EnrootError, "/a.yaml cannot be read");
+  assertThrows(() => parseCdiSpec("a: [", "/a.yaml"), EnrootError, "/a.yaml cannot be read");
 });

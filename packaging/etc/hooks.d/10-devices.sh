@@ -1,6 +1,8 @@
 #!/bin/sh
 # With ENROOT_RESTRICT_DEV, and where the container has IPC of its own: a /dev with only what every
 # program expects.
+#
+# enroot-when: ENROOT_RESTRICT_DEV ENROOT_UNSHARE_IPC
 set -eu
 
 is_on() {

@@ -1,5 +1,7 @@
 #!/bin/sh
 # With ENROOT_MOUNT_HOME: the user's home folder, where it is outside.
+#
+# enroot-when: ENROOT_MOUNT_HOME
 set -eu
 
 case ${ENROOT_MOUNT_HOME:-n} in n | no | N | NO | false | FALSE | f) exit 0 ;; esac

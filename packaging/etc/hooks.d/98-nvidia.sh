@@ -1,6 +1,8 @@
 #!/bin/bash
 # The GPUs that NVIDIA_VISIBLE_DEVICES names, by nvidia-container-cli, or by the CDI specifications of
 # the machine where that is not installed.
+#
+# enroot-when: NVIDIA_VISIBLE_DEVICES
 set -euo pipefail
 
 environ=$(< "$ENROOT_ENVIRON")

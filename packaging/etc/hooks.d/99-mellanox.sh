@@ -1,6 +1,8 @@
 #!/bin/bash
 # The InfiniBand and RoCE adapters that MELLANOX_VISIBLE_DEVICES names. With the host's whole /dev they
 # are all there, and only what is named wrongly is reported.
+#
+# enroot-when: MELLANOX_VISIBLE_DEVICES
 set -euo pipefail
 
 if [[ ! -v MELLANOX_VISIBLE_DEVICES ]]; then

@@ -1,5 +1,7 @@
 #!/bin/bash
 # Lets a container divide its GPUs: for administrators, where the GPUs are in MIG mode.
+#
+# enroot-when: NVIDIA_VISIBLE_DEVICES
 set -euo pipefail
 
 environ=$'\n'$(< "$ENROOT_ENVIRON")

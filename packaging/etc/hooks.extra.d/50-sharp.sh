@@ -1,5 +1,7 @@
 #!/bin/bash
 # Collective operations in the switches, where the SHARP daemon of this job runs on the machine.
+#
+# enroot-when: MELLANOX_VISIBLE_DEVICES
 set -euo pipefail
 
 environ=$'\n'$(< "$ENROOT_ENVIRON")

@@ -1,5 +1,7 @@
 #!/bin/bash
 # What a task of MPI needs to find the others of its Slurm step: variables, and the folders of PMIx.
+#
+# enroot-when: SLURM_STEP_ID
 set -euo pipefail
 
 [[ -n ${SLURM_JOB_ID-} && -n ${SLURM_STEP_ID-} ]] || exit 0

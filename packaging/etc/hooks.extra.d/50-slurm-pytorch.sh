@@ -1,5 +1,7 @@
 #!/bin/bash
 # How the tasks of a Slurm step find each other in PyTorch, for images that have it.
+#
+# enroot-when: SLURM_STEP_NODELIST
 set -euo pipefail
 
 environ=$'\n'$(< "$ENROOT_ENVIRON")

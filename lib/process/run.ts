@@ -5,7 +5,10 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { callerEnvironment } from "./caller.ts";
+import { noticeChildren } from "../sys/exec.ts";
+import { signalNames } from "../sys/signal_names.ts";
+import { collectOutput } from "../sys/spawn.ts";
+import { callerEnvironment, callerState } from "./caller.ts";
 
 /** How a program is run. */
 export interface RunOptions {
@@ -37,7 +40,7 @@ export class CommandError extends EnrootError {
 
   constructor(
     argv: readonly string[],
-    { code, signal }: Deno.CommandStatus,
+    { code, signal }: Pick<Deno.CommandStatus, "code" | "signal">,
     stderr: string,
     stdout = "",
   ) {
@@ -58,6 +61,7 @@ export class CommandError extends EnrootError {
 }
 
 const killAfter = 5_000;
+const SIGCHLD = 17;
 
 /** How long the rest of standard error is waited for once a program is gone, in milliseconds. */
 export const restOfStderr = 1_000;
@@ -160,17 +164,23 @@ export async function runBriefly(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const { path, command } = prepare(argv, environment, { stdin: "null" });
-  let output: Deno.CommandOutput;
+  const [program = ""] = argv;
+  const path = findProgram(program, environment);
+  let output: Awaited<ReturnType<typeof collectOutput>>;
+  if (callerState().ignoredSignals.has(SIGCHLD)) noticeChildren();
   try {
-    output = await command.output();
+    output = await collectOutput(path, argv, { ...environment, LC_ALL: "C" });
   } catch (error) {
     throw cannotStart(path, error);
   }
   const decoder = new TextDecoder();
   const stdout = decoder.decode(output.stdout);
-  if (output.success) return stdout;
-  throw new CommandError(argv, output, decoder.decode(output.stderr.subarray(-keptStderr)), stdout);
+  const { exitCode, signal } = output;
+  if (exitCode === 0) return stdout;
+  const ending = signal === undefined
+    ? { code: exitCode, signal: null }
+    : { code: 128 + signal, signal: signalNames[signal] ?? null };
+  throw new CommandError(argv, ending, decoder.decode(output.stderr.subarray(-keptStderr)), stdout);
 }
 
 function prepare(

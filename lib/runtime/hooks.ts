@@ -6,6 +6,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { SysError } from "../sys/libc.ts";
+import { signalNames } from "../sys/signal_names.ts";
 import { type End, runToEnd } from "../sys/spawn.ts";
 import { addEnvironmentFile, environmentFileOf } from "./environ.ts";
 import { type MountEntry, parseFstab } from "./fstab.ts";
@@ -14,12 +15,6 @@ import type { Hook, Plan } from "./plan.ts";
 
 /** Variables by name. */
 export type Variables = Readonly<Record<string, string>>;
-
-/** Names of the signals that end programs, as `kill -l` has them. */
-const signalNames: Readonly<Record<number, string>> = {
-  ...{ 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS" },
-  ...{ 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM" },
-};
 
 /**
  * What hooks work with: a folder of their own, and two files that they may change. All of it is on the

@@ -67,11 +67,14 @@ export function restoreCallerState(
 }
 
 /**
- * Let the end of children be noticed: where SIGCHLD is ignored the kernel forgets how they ended. Only for
- * a process in which the runtime itself starts none; {@linkcode restoreCallerState} puts it back.
+ * Let the end of children be noticed: where SIGCHLD is ignored the kernel forgets how they ended. A handler
+ * of the runtime stays; {@linkcode restoreCallerState} puts it back.
  */
 export function noticeChildren(): void {
-  setDisposition(SIGCHLD, SIG_DFL);
+  const action = new BigUint64Array(4);
+  const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(action.buffer)));
+  libc.syscall(SYS_rt_sigaction, BigInt(SIGCHLD), null, BigInt(address), 8n);
+  if (action[0] === SIG_IGN) setDisposition(SIGCHLD, SIG_DFL);
 }
 
 /**

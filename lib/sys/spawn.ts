@@ -1,14 +1,14 @@
 /**
- * Running a program in the foreground, without the runtime's own machinery for it: what a start does
- * between mounts, before it becomes another program itself.
+ * Running programs without the runtime's own machinery for it, whose first use takes longer than a program
+ * that is soon over.
  *
  * @module
  */
 
-import { must } from "./at.ts";
+import { close, must } from "./at.ts";
 import { bindLibc } from "./bind.ts";
 import { pointers } from "./exec.ts";
-import { attempt, type CString, cstring, SysError } from "./libc.ts";
+import { attempt, checked, type CString, cstring, SysError } from "./libc.ts";
 
 const libc = bindLibc({
   posix_spawn: {
@@ -26,6 +26,10 @@ const libc = bindLibc({
   posix_spawnattr_setsigdefault: { parameters: ["buffer", "buffer"], result: "i32" },
   posix_spawnattr_setflags: { parameters: ["buffer", "i16"], result: "i32" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+});
+const inThread = bindLibc({
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32", nonblocking: true },
 });
 
 /** How a program ended: one of the two. */
@@ -37,6 +41,8 @@ export type End =
 const POSIX_SPAWN_SETSIGDEF = 4;
 const SIGPIPE = 13;
 const EINTR = 4;
+const ECHILD = 10;
+const MFD_CLOEXEC = 1;
 
 /** More than glibc's `posix_spawnattr_t` and `posix_spawn_file_actions_t` on any architecture. */
 const objectSize = 512;
@@ -57,6 +63,42 @@ export function runToEnd(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): End {
+  return waitFor(spawn(path, argv, environment, { stdout: 2, stderr: 2 }), path);
+}
+
+/**
+ * Run a program to its end, like {@linkcode runToEnd}, for what it prints, which is kept in memory. The
+ * thread is free meanwhile.
+ *
+ * @throws {SysError} when it cannot be started, or its end is not noticed
+ */
+export async function collectOutput(
+  path: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<End & { readonly stdout: Uint8Array; readonly stderr: Uint8Array }> {
+  using stack = new DisposableStack();
+  const file = (name: string): number =>
+    stack.adopt(
+      checked("memfd_create", name, () => libc.memfd_create(cstring(name), MFD_CLOEXEC)),
+      close,
+    );
+  const [stdout, stderr] = [file("stdout"), file("stderr")];
+  const pid = spawn(path, argv, environment, { stdout, stderr });
+  const status = new Int32Array(1);
+  const result = await inThread.waitpid(pid, new Uint8Array(status.buffer), 0);
+  if (result !== pid) throw new SysError("waitpid", ECHILD, path);
+  const content = (descriptor: number): Uint8Array =>
+    Deno.readFileSync(`/proc/self/fd/${descriptor}`);
+  return { ...endOf(status), stdout: content(stdout), stderr: content(stderr) };
+}
+
+function spawn(
+  path: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  { stdout, stderr }: { readonly stdout: number; readonly stderr: number },
+): number {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   // What the pointers point to must outlive the call.
   const words: readonly CString[] = argv.map(cstring);
@@ -71,7 +113,8 @@ export function runToEnd(
   check(libc.posix_spawn_file_actions_init(actions));
   try {
     check(libc.posix_spawn_file_actions_addopen(actions, 0, cstring("/dev/null"), 0, 0));
-    check(libc.posix_spawn_file_actions_adddup2(actions, 2, 1));
+    check(libc.posix_spawn_file_actions_adddup2(actions, stdout, 1));
+    if (stderr !== 2) check(libc.posix_spawn_file_actions_adddup2(actions, stderr, 2));
     check(libc.posix_spawnattr_init(attributes));
     signals[SIGPIPE - 1 >> 3] = 1 << (SIGPIPE - 1 & 7);
     check(libc.posix_spawnattr_setsigdefault(attributes, signals));
@@ -89,7 +132,7 @@ export function runToEnd(
   } finally {
     libc.posix_spawn_file_actions_destroy(actions);
   }
-  return waitFor(pid[0] ?? 0, path);
+  return pid[0] ?? 0;
 }
 
 function waitFor(pid: number, path: string): End {
@@ -98,6 +141,10 @@ function waitFor(pid: number, path: string): End {
   let result;
   do result = attempt(() => libc.waitpid(pid, bytes, 0)); while (result === -EINTR);
   must(result, "waitpid", path);
+  return endOf(status);
+}
+
+function endOf(status: Int32Array): End {
   // sys/wait.h: the signal in the low seven bits, the exit code in the next eight.
   const [value = 0] = status;
   const signal = value & 0x7f;

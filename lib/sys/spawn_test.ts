@@ -1,6 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SysError } from "./libc.ts";
-import { runToEnd } from "./spawn.ts";
+import { collectOutput, runToEnd } from "./spawn.ts";
 
 const ends: [text: string, end: ReturnType<typeof runToEnd>][] = [
   ["exit 0", { exitCode: 0 }],
@@ -34,4 +34,30 @@ Deno.test("a program that cannot be started says why", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("what programs print is collected, of many at once", async () => {
+  const script = 'head -c 300000 /dev/zero | tr "\\0" x; echo "$1" >&2; exit $1';
+  const codes = Array.from({ length: 20 }, (_, index) => index);
+  const ends = await Promise.all(
+    codes.map((code) =>
+      collectOutput("/bin/sh", ["sh", "-c", script, "sh", String(code)], { PATH: "/usr/bin:/bin" })
+    ),
+  );
+  for (const [index, { exitCode, stdout, stderr }] of ends.entries()) {
+    assertEquals([exitCode, stdout.length], [index, 300000]);
+    assertEquals(new TextDecoder().decode(stderr), `${index}\n`);
+  }
+  const { signal, stdout } = await collectOutput("/bin/sh", ["sh", "-c", "echo x; kill -9 $$"], {});
+  assertEquals([signal, new TextDecoder().decode(stdout)], [9, "x\n"]);
+  const missing = await assertRejects(() => collectOutput("/nonexistent", ["x"], {}), SysError);
+  assertEquals(missing.code, "ENOENT");
+});
+
+Deno.test("nothing of it stays open", async () => {
+  const open = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
+  await collectOutput("/bin/true", ["true"], {});
+  const before = open();
+  for (let count = 0; count < 10; count++) await collectOutput("/bin/true", ["true"], {});
+  assertEquals(open(), before);
 });

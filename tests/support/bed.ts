@@ -116,7 +116,7 @@ export class Bed implements AsyncDisposable {
 
   /** Run any program as this bed's user. */
   run(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
-    return attempt([...this.#become(), ...argv], this.#complete(options));
+    return attempt(argv, this.#complete(options));
   }
 
   /** Start any program as this bed's user; the process ID is the program's own. */
@@ -124,7 +124,7 @@ export class Bed implements AsyncDisposable {
     argv: readonly string[],
     options: RunOptions & { readonly stdin?: "piped" } = {},
   ): Deno.ChildProcess {
-    return spawn([...this.#become(), ...argv], this.#complete(options));
+    return spawn(argv, this.#complete(options));
   }
 
   /** Give all that is in this bed to its user, after a test has put something there. */
@@ -153,16 +153,10 @@ export class Bed implements AsyncDisposable {
     await Deno.remove(this.#root, { recursive: true });
   }
 
-  #become(): string[] {
-    if (this.uid === Deno.uid()) return [];
-    const id = String(this.uid);
-    // It executes the program in its place: the process ID stays.
-    return ["/usr/bin/setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--"];
-  }
-
   #complete({ env, without = [], ...rest }: RunOptions): Options {
     const kept = Object.entries(this.env).filter(([name]) => !without.includes(name));
     const all = { ...Object.fromEntries(kept), ...env };
-    return { cwd: this.work, ...rest, env: all, clearEnv: true };
+    const who = this.uid === Deno.uid() ? {} : { uid: this.uid, gid: this.uid };
+    return { cwd: this.work, ...rest, ...who, env: all, clearEnv: true };
   }
 }

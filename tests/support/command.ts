@@ -20,6 +20,9 @@ export interface Options {
   /** Variables on top of this process's own; with {@linkcode clearEnv} the only ones. */
   readonly env?: Record<string, string>;
   readonly clearEnv?: boolean;
+  /** Whom it runs as, without any other groups; only root can say so. */
+  readonly uid?: number;
+  readonly gid?: number;
   /** Its standard input; none when absent. */
   readonly input?: string | Uint8Array;
   readonly signal?: AbortSignal;

@@ -27,6 +27,7 @@ const packages = {
   "debootstrap": "debootstrap",
   "busybox-static": "busybox",
   "pigz": "pigz",
+  "curl": "curl",
   "zstd": "zstd",
   "libarchive-tools": "bsdtar",
   "python3": "/usr/bin/python3",

@@ -6,6 +6,7 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { maxDocument } from "../open_manifest.ts";
+import { after } from "../../std/timer.ts";
 
 /** When a body is given up. */
 export interface BodyLimits {
@@ -51,19 +52,19 @@ export async function* readBody(
 
   // Unset while the reader works: its time is not the sender's.
   let waitingSince: number | undefined;
-  let stallTimer: ReturnType<typeof setTimeout> | undefined;
+  let stallTimer: Disposable | undefined;
   // Set again only when it fires: a timer for each piece would cost more than the piece.
   const watch = (): void => {
     const now = performance.now();
     const left = (waitingSince ?? now) + stallSeconds * 1000 - now;
-    if (left > 0) stallTimer = setTimeout(watch, left);
+    if (left > 0) stallTimer = after(left, watch);
     else giveUp(`no byte came for ${stallSeconds} s`);
   };
   watch();
   const totalTimer = totalSeconds > 0
-    ? setTimeout(
-      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`, "too-slow"),
+    ? after(
       Math.max(0, begunAt + totalSeconds * 1000 - performance.now()),
+      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`, "too-slow"),
     )
     : undefined;
   // Since the rate was last looked at.
@@ -92,8 +93,8 @@ export async function* readBody(
       yield value;
     }
   } finally {
-    clearTimeout(stallTimer);
-    clearTimeout(totalTimer);
+    stallTimer?.[Symbol.dispose]();
+    totalTimer?.[Symbol.dispose]();
     signal.removeEventListener("abort", abort);
     await reader.cancel().catch(() => {});
   }

@@ -7,6 +7,7 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import type { SourceOptions } from "../options.ts";
 import type { Certificates } from "./hosts/certificates.ts";
+import { after } from "../../std/timer.ts";
 
 /** What is sent. */
 export interface HttpRequest {
@@ -44,8 +45,8 @@ export class Http implements Disposable {
     const { connectTimeoutSeconds } = this.#options;
     const client = this.#clientOf(url);
     const timer = new AbortController();
-    const limit = connectTimeoutSeconds > 0
-      ? setTimeout(() => timer.abort(), connectTimeoutSeconds * 1000)
+    using _limit = connectTimeoutSeconds > 0
+      ? after(connectTimeoutSeconds * 1000, () => timer.abort())
       : undefined;
     try {
       return await fetch(url, {
@@ -62,8 +63,6 @@ export class Http implements Disposable {
         ? `no answer in ${connectTimeoutSeconds} s (ENROOT_CONNECT_TIMEOUT)`
         : causeOf(error);
       throw failure(url.host, reason, error);
-    } finally {
-      clearTimeout(limit);
     }
   }
 

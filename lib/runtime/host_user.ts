@@ -8,6 +8,7 @@
 
 import { callerEnvironment } from "../process/caller.ts";
 import { CommandError, runBriefly } from "../process/run.ts";
+import { existsSync } from "../sys/exists.ts";
 
 /** A group of the host. */
 export interface HostGroup {
@@ -32,6 +33,8 @@ export interface HostUser {
 export interface UserDatabase {
   /** The text of a file; `undefined` when it cannot be read. */
   read(path: string): string | undefined;
+  /** Whether something is there. */
+  exists(path: string): boolean;
   /** Lines of a database for keys; those that it does not have are left out. */
   getent(database: "passwd" | "group", keys: readonly string[]): Promise<string>;
 }
@@ -39,7 +42,7 @@ export interface UserDatabase {
 /** How long a directory service may take, in seconds. */
 const patience = 10;
 
-const ofThisHost: UserDatabase = { read, getent };
+const ofThisHost: UserDatabase = { read, exists: existsSync, getent };
 
 /**
  * The user of this process; `undefined` when the host has no entry for him.
@@ -86,8 +89,25 @@ async function linesOf(
   };
   take(database.read(`/etc/${name}`) ?? "");
   const missing = ids.filter((id) => !found.has(id));
-  if (missing.length > 0) take(await database.getent(name, missing.map(String)));
+  if (missing.length > 0 && hasServices(name, database)) {
+    take(await database.getent(name, missing.map(String)));
+  }
   return ids.map((id) => found.get(id)).filter((fields) => fields !== undefined);
+}
+
+/**
+ * Whether anything but the files of `/etc` may know users or groups.
+ *
+ * Sources: nsswitch.conf(5); nss-systemd(8), which asks whoever has a socket in that folder.
+ */
+function hasServices(name: "passwd" | "group", { read, exists }: UserDatabase): boolean {
+  const [, services] = new RegExp(`^\\s*${name}:([^#\\n]*)`, "m").exec(
+    read("/etc/nsswitch.conf") ?? "",
+  ) ?? [];
+  if (services === undefined) return true;
+  return services.trim().split(/\s+/).some((service) =>
+    service !== "files" && (service !== "systemd" || exists("/run/systemd/userdb"))
+  );
 }
 
 function isId(text: string | undefined): text is string {

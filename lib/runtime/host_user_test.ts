@@ -7,11 +7,13 @@ const group = "users:x:100:\nvideo:x:44:ada\n";
 /** A database of made-up files and a directory service, and what the service was asked. */
 function databaseOf(
   service: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, string>> = {},
 ): UserDatabase & { asked: string[] } {
   const asked: string[] = [];
   return {
     asked,
-    read: (path) => ({ "/etc/passwd": passwd, "/etc/group": group })[path],
+    read: (path) => ({ "/etc/passwd": passwd, "/etc/group": group, ...files })[path],
+    exists: (path) => path in files,
     getent(database, keys) {
       asked.push([database, ...keys].join(" "));
       return Promise.resolve(keys.map((key) => service[`${database} ${key}`] ?? "").join(""));
@@ -42,6 +44,24 @@ Deno.test("what the files lack is asked of NSS, once a database; what it lacks i
   assertEquals(user?.name, "eve");
   assertEquals(user?.groups, [{ name: "lab", gid: 70001 }, { name: "video", gid: 44 }]);
   assertEquals(database.asked, ["passwd 70000", "group 70001 70002"]);
+});
+
+Deno.test("NSS is only asked where something beside the files may know more", async () => {
+  const databases = (services: string): string =>
+    `hosts: dns\npasswd: ${services}\ngroup:${services}\n`;
+  const table: readonly [services: string, more: Record<string, string>, isAsked: boolean][] = [
+    ["files", {}, false],
+    ["files systemd # and nobody else", {}, false],
+    ["files systemd", { "/run/systemd/userdb": "" }, true],
+    ["files sss", {}, true],
+    ["compat", {}, true],
+    ["files [NOTFOUND=return] ldap", {}, true],
+  ];
+  for (const [services, more, isAsked] of table) {
+    const database = databaseOf({}, { "/etc/nsswitch.conf": databases(services), ...more });
+    assertEquals(await hostUser({ uid: 70000, gids: [70001] }, database), undefined);
+    assertEquals(database.asked.length > 0, isAsked, services);
+  }
 });
 
 Deno.test("a process whose group is not that of the user's entry keeps its own as the primary one", async () => {

@@ -12,6 +12,9 @@ import { refusal } from "./error.ts";
 import type { RegistryHost } from "./hosts/hosts.ts";
 import type { Http, HttpRequest } from "./http.ts";
 
+/** The status of a request that was not understood. */
+const badRequest = 400;
+
 const maxRedirects = 10;
 
 /** An answer, with who gave it: a redirect may have led elsewhere. */
@@ -173,11 +176,19 @@ export class Endpoint {
     }
   }
 
-  /** TLS if the host speaks it; else, where that is allowed, plain HTTP. */
+  /**
+   * TLS if the host speaks it; else, where that is allowed, plain HTTP. On this machine itself, where
+   * nobody is on the way, the other way round: registries there rarely speak TLS, and to find that out
+   * takes longer than all else.
+   */
   async #tryProtocols(ask: (origin: string) => Promise<Answer>): Promise<Answer> {
     const { allowHttp, log } = this.#options;
     const { host } = this.host;
     const secure = `https://${host}`;
+    if (allowHttp && isLoopback(host)) {
+      const answer = await this.#tryPlain(ask);
+      if (answer !== undefined) return answer;
+    }
     try {
       const answer = await ask(secure);
       this.#origin = secure;
@@ -202,4 +213,27 @@ export class Endpoint {
       return answer;
     }
   }
+
+  /** Without TLS; `undefined` when that is not how this host is spoken to. */
+  async #tryPlain(ask: (origin: string) => Promise<Answer>): Promise<Answer | undefined> {
+    const plain = `http://${this.host.host}`;
+    let answer: Answer;
+    try {
+      answer = await ask(plain);
+    } catch (error) {
+      if (error instanceof EnrootError && error.code === "unreachable") return undefined;
+      throw error;
+    }
+    // What servers that speak TLS answer to somebody who does not.
+    if (answer.response.status === badRequest) {
+      await answer.response.body?.cancel();
+      return undefined;
+    }
+    this.#origin = plain;
+    return answer;
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/.test(host);
 }

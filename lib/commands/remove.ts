@@ -27,10 +27,17 @@ Remove containers with all their files.
     const config = await configOf(context);
     const store = await openStore(context, config);
     // All of them are looked at before the first is gone.
+    const leaving = new Set<string>();
     for (const name of names) {
-      if (!await store.hasContainer(name)) throw noSuchContainer(name);
+      if (await store.hasContainer(name)) continue;
+      if (!await store.isLeaving(name)) throw noSuchContainer(name);
+      leaving.add(name);
     }
     for (const name of names) {
+      if (leaving.has(name)) {
+        context.terminal.log("info", `Container ${name} is removed already, and is still in use`);
+        continue;
+      }
       if (!options.flag("force") && !config.forceOverride && !confirmed(context, name)) continue;
       await withTermination(() => store.removeContainer(name));
       context.terminal.log("info", `Removed container ${name}`);

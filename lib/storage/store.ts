@@ -158,11 +158,15 @@ export interface Store {
   containers(): Promise<Container[]>;
 
   /**
-   * Remove a container with all its files.
+   * Remove a container with all its files. Where it cannot be destroyed because it runs, it loses its
+   * name, a warning says who uses it, and a later command destroys it.
    *
    * @throws {EnrootError} code `not-found` when there is none of that name
    */
   removeContainer(name: ContainerName): Promise<void>;
+
+  /** Whether a container of this name was removed, and is still to be destroyed. */
+  isLeaving(name: ContainerName): Promise<boolean>;
 }
 
 /** A throw-away container, in place. Disposing of it destroys it. */

@@ -66,6 +66,11 @@ export class DirStore implements Store {
   ready(): void {}
 
   /** @throws {EnrootError} also code `not-owner` and `open-store`, as {@linkcode closeToOthers} */
+  /** What is in use can be removed here. */
+  isLeaving(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   /** Templates are not kept, and so nothing is known of any. */
   imageIdOf(): Promise<undefined> {
     return Promise.resolve(undefined);

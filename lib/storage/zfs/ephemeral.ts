@@ -12,7 +12,7 @@ import { reasonOf } from "../../errors.ts";
 import { AT, close, flock, must, O, openAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
 import type { Ephemeral } from "../store.ts";
-import { childOf, type SnapshotName } from "../../zfs/dataset.ts";
+import { childOf, type DatasetName, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
@@ -30,6 +30,9 @@ export interface EphemeralsOptions {
 }
 
 const lockPrefix = "e-";
+
+/** What a container was called that was removed while it was in use. */
+const removedProperty = "enroot:removed";
 
 /** How often a clone is tried that the kernel has not quite let go of: a minute. */
 const releaseTries = 300;
@@ -72,6 +75,37 @@ export class Ephemerals {
   async release(id: string): Promise<void> {
     await this.#destroy(this.#place(id), releaseTries);
     Deno.removeSync(this.#lockPath(id));
+  }
+
+  /**
+   * Take over a container that is to be destroyed and is in use: it becomes one that nobody watches.
+   *
+   * @param name what it was called
+   */
+  async adopt(dataset: DatasetName, name: string): Promise<void> {
+    const { zfs, layout } = this.#options;
+    await layout.ensureEphemeral();
+    const id = crypto.randomUUID();
+    const lock = this.#lock(id);
+    try {
+      await zfs.set(dataset, { [removedProperty]: name });
+      await zfs.rename(dataset, this.#place(id).dataset);
+    } catch (error) {
+      Deno.removeSync(this.#lockPath(id));
+      throw error;
+    } finally {
+      close(lock);
+    }
+  }
+
+  /** Whether one of this name was taken over, and is still there. */
+  async hasAdopted(name: string): Promise<boolean> {
+    const rows = await this.#options.zfs.list([this.#options.layout.ephemeral], {
+      depth: 1,
+      types: ["filesystem"],
+      columns: [removedProperty],
+    });
+    return rows.some((row) => row[removedProperty] === name);
   }
 
   /** Destroy those whose watchers were killed, and whose containers have ended. */

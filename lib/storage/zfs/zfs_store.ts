@@ -28,6 +28,7 @@ import { containerDataset, decodeName } from "./dataset_names.ts";
 import { Builder } from "./builder.ts";
 import { explain } from "./delegation.ts";
 import { Ephemerals } from "./ephemeral.ts";
+import { holdersOf } from "./holders.ts";
 import { Layers } from "./layers.ts";
 import { Layout } from "./layout.ts";
 import {
@@ -218,13 +219,17 @@ export class ZfsStore implements EphemeralStore {
   removeContainer(name: ContainerName): Promise<void> {
     return this.#explained(async () => {
       try {
-        await this.#destroy(this.#place(name));
+        await this.#remove(this.#place(name), name);
         if (this.#keepsNothing) this.#hasFilled = true;
       } catch (error) {
         if (error instanceof ZfsError && error.reason === "not-found") throw noSuchContainer(name);
         throw error;
       }
     });
+  }
+
+  isLeaving(name: ContainerName): Promise<boolean> {
+    return this.#explained(() => this.#ephemerals.hasAdopted(name));
   }
 
   /** For want of room everything goes that is not in use, and it is tried once more. */
@@ -276,7 +281,7 @@ export class ZfsStore implements EphemeralStore {
     await using undo = new AsyncDisposableStack();
     await this.#clone(id, next, next);
     undo.defer(() => this.#zfs.destroy(next));
-    if (await this.#exists(place.dataset)) await this.#destroy(place);
+    if (await this.#exists(place.dataset)) await this.#remove(place, place.below);
     await this.#zfs.rename(next, place.dataset);
     undo.move();
   }
@@ -286,14 +291,42 @@ export class ZfsStore implements EphemeralStore {
     await this.#mounter.mount(place);
   }
 
+  /** Destroy a container, or take it out of the way when it runs. */
+  async #remove(place: Place, name: string): Promise<void> {
+    try {
+      await this.#destroy(place);
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "busy")) throw error;
+      const holders = holdersOf(place.dataset, pathOf(place));
+      await this.#ephemerals.adopt(place.dataset, name);
+      removeMountPoint(place);
+      this.#warn(`container '${name}' is still in use by ${holders}: it goes when that has ended`);
+    }
+  }
+
   async #destroy(place: Place): Promise<void> {
-    await this.#mounter.unmount(place);
+    await this.#unmount(place);
     await this.#zfs.destroy(place.dataset, { recursive: true });
     try {
       removeMountPoint(place);
     } catch (error) {
       // Somebody wrote into the folder while nothing was mounted on it.
       this.#warn(`the folder of a removed container stays: ${reasonOf(error)}`);
+    }
+  }
+
+  async #unmount(place: Place): Promise<void> {
+    try {
+      await this.#mounter.unmount(place);
+    } catch (error) {
+      // The helper's words, and strerror(3) of EBUSY.
+      if (!/in use by a process|resource busy/.test(reasonOf(error))) throw error;
+      const holders = holdersOf(place.dataset, pathOf(place));
+      throw new EnrootError(
+        "in-use",
+        `cannot unmount ${pathOf(place)}, which is in use by ${holders}: end it, and try again`,
+        { cause: error },
+      );
     }
   }
 

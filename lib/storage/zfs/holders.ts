@@ -1,0 +1,58 @@
+/**
+ * Who keeps a dataset from being unmounted or destroyed.
+ *
+ * @module
+ */
+
+import { parseMountinfo } from "../../sys/mountinfo.ts";
+
+/** How many are named. */
+const most = 3;
+
+/**
+ * The processes that use a dataset, for people: those that have it mounted in a namespace of their own, and
+ * those that work in it where it is mounted here. Of other users' processes nothing can be seen.
+ *
+ * @param dataset as it is called now
+ * @param path where it belongs
+ * @returns for example `process 4711 (sleep)`
+ */
+export function holdersOf(dataset: string, path: string): string {
+  const found: string[] = [];
+  const own = tryRead("/proc/self/ns/mnt", Deno.readLinkSync);
+  for (const pid of processes()) {
+    const folder = `/proc/${pid}`;
+    const holds = tryRead(`${folder}/ns/mnt`, Deno.readLinkSync) === own
+      ? ["cwd", "root", "exe"].some((name) =>
+        isBelow(tryRead(`${folder}/${name}`, Deno.readLinkSync), path)
+      )
+      : hasMounted(tryRead(`${folder}/mountinfo`, Deno.readTextFileSync), dataset);
+    if (holds) found.push(`${pid} (${tryRead(`${folder}/comm`, Deno.readTextFileSync)?.trim()})`);
+  }
+  if (found.length === 0) return "a process that cannot be seen from here";
+  const more = found.length - most;
+  return `process ${found.slice(0, most).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function* processes(): Generator<string> {
+  for (const { name } of Deno.readDirSync("/proc")) if (/^\d+$/.test(name)) yield name;
+}
+
+function hasMounted(mountinfo: string | undefined, dataset: string): boolean {
+  // Most processes have nothing of it: their files are not taken apart.
+  if (mountinfo === undefined || !mountinfo.includes(" - zfs ")) return false;
+  return parseMountinfo(mountinfo).some(({ type, source }) => type === "zfs" && source === dataset);
+}
+
+function isBelow(target: string | undefined, path: string): boolean {
+  return target === path || target?.startsWith(`${path}/`) === true;
+}
+
+/** A process may end while it is looked at, and others' are closed. */
+function tryRead(path: string, read: (path: string) => string): string | undefined {
+  try {
+    return read(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -85,6 +85,7 @@ export class Ephemerals {
   async adopt(dataset: DatasetName, name: string): Promise<void> {
     const { zfs, layout } = this.#options;
     await layout.ensureEphemeral();
+    layout.ensureFolder(folders.ephemeral);
     const id = crypto.randomUUID();
     const lock = this.#lock(id);
     try {

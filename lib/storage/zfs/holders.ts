@@ -9,6 +9,9 @@ import { parseMountinfo } from "../../sys/mountinfo.ts";
 /** How many are named. */
 const most = 3;
 
+/** What a process may have in a file system, as links in its folder of `/proc`. */
+const places = ["cwd", "root", "exe"];
+
 /**
  * The processes that use a dataset, for people: those that have it mounted in a namespace of their own, and
  * those that work in it where it is mounted here. Of other users' processes nothing can be seen.
@@ -22,10 +25,10 @@ export function holdersOf(dataset: string, path: string): string {
   const own = tryRead("/proc/self/ns/mnt", Deno.readLinkSync);
   for (const pid of processes()) {
     const folder = `/proc/${pid}`;
-    const holds = tryRead(`${folder}/ns/mnt`, Deno.readLinkSync) === own
-      ? ["cwd", "root", "exe"].some((name) =>
-        isBelow(tryRead(`${folder}/${name}`, Deno.readLinkSync), path)
-      )
+    const namespace = tryRead(`${folder}/ns/mnt`, Deno.readLinkSync);
+    if (namespace === undefined) continue;
+    const holds = namespace === own
+      ? places.some((name) => isBelow(tryRead(`${folder}/${name}`, Deno.readLinkSync), path))
       : hasMounted(tryRead(`${folder}/mountinfo`, Deno.readTextFileSync), dataset);
     if (holds) found.push(`${pid} (${tryRead(`${folder}/comm`, Deno.readTextFileSync)?.trim()})`);
   }

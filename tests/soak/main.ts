@@ -1,6 +1,6 @@
 /**
  * `deno task soak [NAME…]`: what takes too long for every change: memory of huge layers, layers
- * of a million entries, ten minutes of fuzzing.
+ * of a million entries, chains of many layers, ten minutes of fuzzing.
  *
  * @module
  */
@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { run } from "../support/command.ts";
 import { ensurePackages, testPackages } from "../support/packages.ts";
+import { checkChain } from "./chain.ts";
 import { checkEntries } from "./entries.ts";
 import { checkMemory } from "./memory.ts";
 
@@ -17,6 +18,7 @@ const top = new URL("../../", import.meta.url).pathname;
 const soaks: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: checkMemory,
   entries: checkEntries,
+  chain: checkChain,
   fuzz: checkFuzz,
 };
 

@@ -6,11 +6,13 @@
 
 import { UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
+import { showsTemplates } from "../storage/store.ts";
 import { blobPart } from "./cache_blobs.ts";
 import type { CacheItem, CachePart, VerifiedItem } from "./cache_part.ts";
+import { templatePart } from "./cache_templates.ts";
 import type { Command, Context } from "./command.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
-import { configOf } from "./store.ts";
+import { configOf, openStore } from "./store.ts";
 import { formatAge, formatBytes } from "./units.ts";
 
 /** Shows, checks and empties what is kept of images. */
@@ -42,7 +44,12 @@ Look after what is kept of images, so that it need not be fetched or made again.
     if (options.flag("dry-run") && action === "list") {
       throw new UsageError("--dry-run is for 'prune' and 'verify'");
     }
-    const parts = [blobPart(await configOf(context))];
+    const config = await configOf(context);
+    const store = await openStore(context, config);
+    const parts = [
+      ...(showsTemplates(store) ? [templatePart(store)] : []),
+      blobPart(config),
+    ];
     return await withTermination((signal) => run(context, parts, options, signal));
   },
 };
@@ -115,7 +122,12 @@ const becameOf: Readonly<Record<VerifiedItem["outcome"], string>> = {
 };
 
 function plain({ usedAt, ...item }: CacheItem): Readonly<Record<string, unknown>> {
-  return { ...item, used: new Date(usedAt).toISOString(), age: ageOf(usedAt) };
+  const known = usedAt > 0;
+  return {
+    ...item,
+    used: known ? new Date(usedAt).toISOString() : null,
+    age: known ? ageOf(usedAt) : null,
+  };
 }
 
 function table(items: readonly CacheItem[]): string {
@@ -123,7 +135,7 @@ function table(items: readonly CacheItem[]): string {
     item.kind,
     item.id.slice(0, "sha256:".length + 12),
     formatBytes(item.size),
-    formatAge(ageOf(item.usedAt)),
+    item.usedAt > 0 ? formatAge(ageOf(item.usedAt)) : "-",
     item.state,
     shown(item.uris),
   ]));

@@ -11,7 +11,7 @@ export interface CacheItem {
   readonly id: string;
   /** Bytes. */
   readonly size: number;
-  /** When it was used last, in milliseconds since the epoch. */
+  /** When it was used last, in milliseconds since the epoch; 0: not known, as for layers. */
   readonly usedAt: number;
   /** live: in use; warm: it may be used again; cold: nobody needs it any more. */
   readonly state: "live" | "warm" | "cold";

@@ -203,6 +203,43 @@ export interface EphemeralStore extends Store {
   tidyEphemerals(): Promise<void>;
 }
 
+/** A template or a layer that a store keeps. */
+export interface StoredImage {
+  readonly kind: "template" | "layer";
+  /** The template's id, or the layer's chain ID in hex. */
+  readonly id: string;
+  /** live: something was made of it; warm: used lately; cold: neither. */
+  readonly state: "live" | "warm" | "cold";
+  /** Bytes that would be free without it. */
+  readonly used: number;
+  /** Seconds since the epoch; 0 where it is not known. */
+  readonly lastUsed: number;
+  /** Where it was imported from first. */
+  readonly uri: string | undefined;
+}
+
+/** A store that keeps templates, and shows and removes them. */
+export interface TemplateStore extends Store {
+  /** All that is there. */
+  stored(): Promise<readonly StoredImage[]>;
+
+  /**
+   * Remove what is cold, never what is in use; layers go with the last template that needs them.
+   *
+   * @param options.all what is warm, too
+   * @param options.isDryRun only say what would go
+   * @returns what is gone, or would be
+   */
+  prune(
+    options: { readonly all: boolean; readonly isDryRun: boolean },
+  ): Promise<readonly StoredImage[]>;
+}
+
+/** Whether a store keeps templates. */
+export function showsTemplates(store: Store): store is TemplateStore {
+  return "stored" in store;
+}
+
 /** Whether a store makes throw-away containers. */
 export function makesEphemerals(store: Store): store is EphemeralStore {
   return "createEphemeral" in store;

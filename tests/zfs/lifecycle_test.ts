@@ -1,11 +1,18 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { EnrootError } from "../../lib/errors.ts";
 import { chainIds } from "../../lib/oci/chain_id.ts";
 import { parseDiffId } from "../../lib/oci/digest.ts";
 import { parseContainerName } from "../../lib/storage/container_name.ts";
 import type { LayeredBuild, TemplateRequest } from "../../lib/storage/store.ts";
 import { ZfsStore, type ZfsStoreOptions } from "../../lib/storage/zfs/zfs_store.ts";
-import { TestDataset, zfs } from "../support/zfs_bed.ts";
+import { makeBusyboxImage } from "../support/busybox_image.ts";
+import { TestDataset, zfs, ZfsBed } from "../support/zfs_bed.ts";
 
 const never = new AbortController().signal;
 const [a, b, c] = ["a", "b", "c"].map((digit) => digit.repeat(64)) as [string, string, string];
@@ -145,4 +152,41 @@ Deno.test("layers go with the last template that needs them, the leaf first", as
   await Deno.utime(`${dataset.path}/.locks/swept`, 0, 0);
   await store.maintain();
   assertEquals([await templates(dataset), await count()], [[], 0]);
+});
+
+Deno.test("what is kept is shown with its state, and pruned: what is cold, or all that is not in use", async () => {
+  await using store = await ZfsBed.make("plain user");
+  const { bed, dataset } = store;
+  const chain = { ENROOT_ZFS_LAYER_CHAIN: "y" };
+  for (const image of ["live", "warm", "cold"]) {
+    await makeBusyboxImage(`${bed.work}/${image}`, "x", { [`etc/${image}`]: "" });
+  }
+  await bed.own();
+  for (const image of ["live", "warm", "cold"]) {
+    await store.succeed(["import", "-o", `${image}.sqsh`, `oci:${image}:x`], { env: chain });
+  }
+  await store.succeed(["create", "-n", "c", "live.sqsh"]);
+  const shown = async (...args: string[]): Promise<string[]> => {
+    const items = JSON.parse(await store.succeed(["cache", ...args, "--json"]));
+    return items.map(({ kind, state, uris }: Record<string, string[]>) =>
+      [kind, state, /\w+(?=:x$)/.exec(uris?.[0] ?? "")?.[0]].join(" ").trim()
+    ).sort();
+  };
+  const idOf = async (image: string): Promise<string> =>
+    /^image-config-sha256=(.*)$/m.exec(await Deno.readTextFile(`${bed.work}/${image}.sqsh`))?.[1] ??
+      "";
+  await age(dataset, await idOf("cold"), 30 * 86_400);
+  const live = ["layer live", "layer live", "layer live", "layer live", "template live live"];
+  const all = [...live, "template warm warm", "template cold cold"];
+  assertEquals(await shown("list"), all.toSorted());
+  assertMatch(await store.succeed(["cache", "list"]), /^template +sha256:.* live +oci:.*live:x$/m);
+
+  assertEquals(await shown("prune", "--dry-run"), ["layer cold", "template cold cold"]);
+  assertEquals(await shown("list"), all.toSorted());
+  assertEquals((await shown("prune")).length, 2);
+  assertEquals(await shown("list"), [...live.slice(1), "template warm warm"].toSorted());
+  assertEquals(await shown("prune", "--all", "--dry-run"), ["layer cold", "template warm warm"]);
+  assertEquals((await shown("prune", "--all")).length, 2);
+  assertEquals(await shown("list"), live.slice(2));
+  assertEquals(await store.succeed(["start", "c", "ls", "/etc/live"]), "/etc/live\n");
 });

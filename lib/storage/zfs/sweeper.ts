@@ -74,6 +74,37 @@ export class Sweeper {
     }
   }
 
+  /** All templates and layers. */
+  async stored(): Promise<Stored[]> {
+    return this.#describe(await this.#rows());
+  }
+
+  /**
+   * Destroy what is cold, or all that is not in use, and the layers that are left.
+   *
+   * @param options.isDryRun destroy nothing
+   * @returns what is gone, or would be
+   */
+  async prune(
+    { all, isDryRun }: { readonly all: boolean; readonly isDryRun: boolean },
+  ): Promise<Stored[]> {
+    if (!this.#options.layout.isKnown()) return [];
+    const rows = await this.#rows();
+    const before = this.#describe(rows);
+    const chosen = evictable(before, all ? "room" : "time");
+    if (isDryRun) {
+      const { builder } = this.#options;
+      const names = new Set<string>(chosen.map(({ kind, id }) => builder.dataset(kind, id)));
+      const rest = rows.filter(({ name }) => !names.has(name));
+      return [...chosen, ...unneededLayers(this.#describe(rest))];
+    }
+    await this.#evictAll(chosen);
+    const after = this.#describe(await this.#collectLayers(await this.#rows()));
+    return before.filter(({ kind, id }) =>
+      !after.some((each) => each.kind === kind && each.id === id)
+    );
+  }
+
   /** Destroy everything that is not in use: somebody needs the room now. */
   async evictIdle(): Promise<void> {
     await this.#evictAll(evictable(this.#describe(await this.#rows()), "room"));

@@ -20,9 +20,11 @@ import type {
   Container,
   Ephemeral,
   EphemeralStore,
+  StoredImage,
   Template,
   TemplateReference,
   TemplateRequest,
+  TemplateStore,
 } from "../store.ts";
 import { containerDataset, decodeName } from "./dataset_names.ts";
 import { Builder } from "./builder.ts";
@@ -60,7 +62,7 @@ export interface ZfsStoreOptions {
 }
 
 /** Containers as clones of templates. */
-export class ZfsStore implements EphemeralStore {
+export class ZfsStore implements EphemeralStore, TemplateStore {
   readonly capabilities: Capabilities = { keepsTemplates: true };
   readonly #location: StoreLocation;
   readonly #zfs: Zfs;
@@ -107,6 +109,16 @@ export class ZfsStore implements EphemeralStore {
 
   imageIdOf(engineId: Digest, architecture: string): Promise<Digest | undefined> {
     return this.#explained(() => this.#templates.imageIdOf(engineId, architecture));
+  }
+
+  stored(): Promise<StoredImage[]> {
+    return this.#explained(() => this.#sweeper.stored());
+  }
+
+  prune(
+    options: { readonly all: boolean; readonly isDryRun: boolean },
+  ): Promise<StoredImage[]> {
+    return this.#explained(() => this.#sweeper.prune(options));
   }
 
   /** A sweep after something was filled, and otherwise every ten minutes. */

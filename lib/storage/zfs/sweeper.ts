@@ -100,9 +100,11 @@ export class Sweeper {
     }
     await this.#evictAll(chosen);
     const after = this.#describe(await this.#collectLayers(await this.#rows()));
-    return before.filter(({ kind, id }) =>
+    const gone = before.filter(({ kind, id }) =>
       !after.some((each) => each.kind === kind && each.id === id)
     );
+    // A layer that went was needed until its template did.
+    return gone.map((each) => each.kind === "layer" ? { ...each, state: "cold" } : each);
   }
 
   /** Destroy everything that is not in use: somebody needs the room now. */

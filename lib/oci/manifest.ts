@@ -82,6 +82,8 @@ export function parseManifest(
       schemaVersion: z.optional(z.number()),
       mediaType: z.optional(z.string()),
       manifests: z.optional(z.unknown()),
+      config: z.optional(z.unknown()),
+      layers: z.optional(z.unknown()),
     }),
     document,
   );
@@ -91,6 +93,11 @@ export function parseManifest(
       "schema-1",
       `${what}: manifests of schema 1 are not supported: push the image again with a newer tool`,
     );
+  }
+  const { manifests, config, layers } = own.data;
+  if (manifests !== undefined && (config !== undefined || layers !== undefined)) {
+    // Which of the two it is would be for the registry to say, and its digest would mean two images.
+    throw malformed(what, "it is an index and a manifest in one");
   }
   const known = [...indexTypes, ...imageManifestTypes];
   const type = [own.data.mediaType, mediaType?.split(";")[0]?.trim()]

@@ -63,6 +63,12 @@ const bad: [what: string, document: Uint8Array, code: string, text: string][] = 
     "bad-manifest",
     "layers.0.size",
   ],
+  [
+    "an index as well",
+    bytes({ ...image, manifests: [] }),
+    "bad-manifest",
+    "an index and a manifest in one",
+  ],
   ["no config", bytes({ ...image, config: undefined }), "bad-manifest", "config"],
 ];
 for (const [what, document, code, text] of bad) {

@@ -37,13 +37,15 @@ interface Pending {
   readonly onProgress: (bytes: number) => void;
   readonly resolve: (answer: Answer) => void;
   readonly fail: (why: string) => void;
+  /** Tell the thread to stop: the one way to make it, because `terminate()` does not end what it is at. */
+  readonly stop: () => void;
 }
 
 /** A worker, which takes one request at a time. */
 export class PoolWorker {
   readonly #worker: Worker;
   readonly #waits: Waits;
-  readonly #started = performance.now();
+  #looks = 0;
   #thread: string | undefined;
   #pending: Pending | undefined;
   #failure: string | undefined;
@@ -75,11 +77,16 @@ export class PoolWorker {
     // It may have failed while it was started, when nobody had asked yet.
     if (this.#failure !== undefined) throw died(request, this.#failure);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const fail = (why: string): void => reject(died(request, why));
-    this.#pending = { id: request.id, onProgress, resolve, fail };
+    const stop = (): void => void Atomics.store(new Int32Array(request.cancelled), 0, 1);
+    const fail = (why: string): void => {
+      // It may go on all the same, and what it writes to is about to be undone.
+      stop();
+      reject(died(request, why));
+    };
+    this.#pending = { id: request.id, onProgress, resolve, fail, stop };
     let patience: ReturnType<typeof setTimeout> | undefined;
     const cancel = (): void => {
-      Atomics.store(new Int32Array(request.cancelled), 0, 1);
+      stop();
       patience = setTimeout(() => this.#fail("it did not stop when told to"), this.#waits.stop);
     };
     const watch = setInterval(() => this.#look(), lookAfter);
@@ -99,6 +106,7 @@ export class PoolWorker {
   /** End it, and wait until its thread is gone: nothing that it does goes on after that. */
   async end(): Promise<void> {
     this.#failure ??= "it was ended";
+    this.#pending?.stop();
     this.#worker.terminate();
     const deadline = performance.now() + this.#waits.end;
     for (let pause = 1; this.#isAlive() && performance.now() < deadline; pause *= 2) {
@@ -123,7 +131,8 @@ export class PoolWorker {
 
   #look(): void {
     if (this.#thread === undefined) {
-      if (performance.now() - this.#started > this.#waits.start) this.#fail("it did not start");
+      // By the looks and not by the clock: while this thread stood still, what the worker said waited.
+      if (++this.#looks * lookAfter > this.#waits.start) this.#fail("it did not start");
     } else if (!this.#isAlive()) {
       // What it said last may still be on its way.
       if (this.#wasGone) this.#fail("it ended without an answer");

@@ -13,6 +13,9 @@ import type { SourceOptions } from "./options.ts";
 import { TarIndex } from "./tar_index.ts";
 import { openTempFile } from "./temp_file.ts";
 
+/** After how many stored bytes others have their turn: a bomb makes a thousand times as much of them. */
+const breathAfter = 1 << 20;
+
 /**
  * Open an archive. A compressed one is inflated into a temporary file, which is gone when the archive
  * is disposed of, or when the process ends: it has no name by then.
@@ -78,7 +81,14 @@ async function* abortable(
   source: AsyncIterable<Uint8Array<ArrayBuffer>>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let read = 0;
   for await (const bytes of source) {
+    read += bytes.length;
+    if (read >= breathAfter) {
+      read = 0;
+      // Nothing else waits on the way, and a signal is only heard between.
+      await new Promise((resolve) => setTimeout(resolve));
+    }
     signal.throwIfAborted();
     yield bytes;
   }

@@ -191,8 +191,11 @@ export class BlobCache {
   #prepare(): void {
     Deno.mkdirSync(this.#blobs, { recursive: true, mode: 0o700 });
     const layout = `${this.#path}/oci-layout`;
-    if (sizeOf(layout) === undefined) {
-      Deno.writeTextFileSync(layout, '{"imageLayoutVersion":"1.0.0"}\n');
+    if ((sizeOf(layout) ?? 0) === 0) {
+      // Whole or not at all, and in the place of a link that leads elsewhere.
+      const partial = `${layout}.${crypto.randomUUID()}.partial`;
+      Deno.writeTextFileSync(partial, '{"imageLayoutVersion":"1.0.0"}\n', { createNew: true });
+      Deno.renameSync(partial, layout);
     }
   }
 }

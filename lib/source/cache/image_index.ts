@@ -160,11 +160,28 @@ function descriptorOf(entry: Entry): Descriptor | undefined {
   }
 }
 
+/** What was found out in one walk. */
+type Followed = Map<string, Pick<IndexedImage, "blobs" | "isWhole">>;
+
 /** What belongs to a manifest or an index; of an index at least one image must be there. */
 function follow(
   cache: string,
   descriptor: Descriptor,
+  known: Followed = new Map(),
   depth = 0,
+): Pick<IndexedImage, "blobs" | "isWhole"> {
+  // An index may name one document any number of times, on every level.
+  const key = `${descriptor.digest} ${descriptor.size} ${descriptor.mediaType} ${depth}`;
+  const found = known.get(key) ?? followAnew(cache, descriptor, known, depth);
+  known.set(key, found);
+  return found;
+}
+
+function followAnew(
+  cache: string,
+  descriptor: Descriptor,
+  known: Followed,
+  depth: number,
 ): Pick<IndexedImage, "blobs" | "isWhole"> {
   const blobs = new Set([descriptor.digest]);
   const document = depth < maxDepth && sizeOf(cache, descriptor.digest) === descriptor.size
@@ -176,7 +193,7 @@ function follow(
     for (const { digest } of parts) blobs.add(digest);
     return { blobs, isWhole: parts.every(({ digest, size }) => sizeOf(cache, digest) === size) };
   }
-  const images = document.manifests.map((each) => follow(cache, each, depth + 1))
+  const images = document.manifests.map((each) => follow(cache, each, known, depth + 1))
     .filter(({ isWhole }) => isWhole);
   for (const image of images) for (const digest of image.blobs) blobs.add(digest);
   return { blobs, isWhole: images.length > 0 };

@@ -8,10 +8,14 @@
  * @module
  */
 
+import { EnrootError } from "../../errors.ts";
 import { removeIfThere } from "../../sys/exists.ts";
 import { isStillNamed } from "../../sys/lock.ts";
 import { tryLock } from "./file_lock.ts";
 import { HeldBlob } from "./held_blob.ts";
+
+/** How often a file is opened that has another name when it is locked. */
+const tries = 100;
 
 const openAs: Deno.OpenOptions = { read: true, write: true, mode: 0o644 };
 
@@ -38,7 +42,8 @@ export class PartialBlob implements Disposable {
    */
   static open(blob: string): PartialBlob | undefined {
     const path = partialPath(blob);
-    for (;;) {
+    for (let attempt = 0; attempt < tries; attempt++) {
+      removeLink(path);
       const file = Deno.openSync(path, { ...openAs, create: true });
       using undo = new DisposableStack();
       undo.use(file);
@@ -53,6 +58,7 @@ export class PartialBlob implements Disposable {
       undo.move();
       return new PartialBlob(path, file, true);
     }
+    throw new EnrootError("bad-cache", `${path} is another file each time: remove it`);
   }
 
   /** A partial file that no other process looks for. */
@@ -92,4 +98,13 @@ export class PartialBlob implements Disposable {
 /** Where a blob grows that several processes may want. */
 export function partialPath(blob: string): string {
   return `${blob}.partial`;
+}
+
+/** What is opened to be written is never what somebody's link leads to. */
+function removeLink(path: string): void {
+  try {
+    if (Deno.lstatSync(path).isSymlink) removeIfThere(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

@@ -58,9 +58,9 @@ export async function searchCredentials(
   }
   for (const file of authFiles(environment)) {
     looked.push(file);
-    const text = readIfThere(file);
-    if (text === undefined) continue;
-    const found = await inAuthFile(parseAuthFile(text, file), file, question, { ...run, warn });
+    const content = authFileOf(file, warn);
+    if (content === undefined) continue;
+    const found = await inAuthFile(content, file, question, { ...run, warn });
     if (found !== undefined) return { found, looked };
   }
   return { looked };
@@ -138,6 +138,18 @@ function authFiles(environment: Readonly<Record<string, string>>): string[] {
       ? under(XDG_CONFIG_HOME, "/containers/auth.json")
       : under(HOME, "/.config/containers/auth.json")),
   ];
+}
+
+/** Another tool's file that cannot be read, root's after `sudo docker login`, is no reason to fail. */
+function authFileOf(file: string, warn: (message: string) => void): AuthFile | undefined {
+  try {
+    const text = readIfThere(file);
+    return text === undefined ? undefined : parseAuthFile(text, file);
+  } catch (error) {
+    if (!(error instanceof EnrootError)) throw error;
+    warn(`${error.message}: going on without it`);
+    return undefined;
+  }
 }
 
 function readIfThere(file: string): string | undefined {

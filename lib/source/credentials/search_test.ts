@@ -193,3 +193,12 @@ Deno.test("a file that others can read is warned of, and used", async () => {
   assertEquals(shown(await home.search({})), "a:1");
   assertMatch(home.warnings.join(), /^\S+\.credentials can be read by others: chmod 600 it$/);
 });
+
+Deno.test("another tool's file that cannot be read is warned of, and done without", async () => {
+  await using home = await makeHome({
+    ".docker/config.json/x": "a folder",
+    ".config/containers/auth.json": JSON.stringify({ auths: { "r.io": { auth: btoa("b:2") } } }),
+  });
+  assertEquals(shown(await home.search({})), "b:2");
+  assertMatch(home.warnings.join(), /cannot read \S+config\.json: .*: going on without it$/);
+});

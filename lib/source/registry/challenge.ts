@@ -14,14 +14,18 @@ export interface Challenge {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-const parameter = /^\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(,|$)/;
-const scheme = /^\s*,?\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|$|,)(?!=)/;
+const parameter = /^([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(,|$)/;
+const scheme = /^([A-Za-z][A-Za-z0-9_-]*)(?:\s+|$|,)(?!=)/;
+
+/** Longer ones no registry sends. */
+const maxLength = 16_384;
 
 /** The challenges of a `WWW-Authenticate` header; what cannot be read ends the list. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
-  let rest = header;
+  let rest = header.slice(0, maxLength);
   for (;;) {
+    rest = rest.replace(/^[\s,]+/, "");
     const begun = scheme.exec(rest);
     if (begun === null) return challenges;
     const [whole, name = ""] = begun;
@@ -32,7 +36,7 @@ export function parseChallenges(header: string): Challenge[] {
       if (found === null) break;
       const [text, key = "", quoted, plain] = found;
       parameters.set(key.toLowerCase(), quoted?.replaceAll(/\\(.)/g, "$1") ?? plain ?? "");
-      rest = rest.slice(text.length);
+      rest = rest.slice(text.length).trimStart();
     }
     challenges.push({ scheme: name.toLowerCase(), parameters });
   }

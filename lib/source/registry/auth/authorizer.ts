@@ -135,8 +135,10 @@ export class Authorizer {
     const belongs = belongTogether(this.#options.host, realm.host);
     const search = await this.#searchFor(belongs ? realm.host : undefined);
     const service = parameters.get("service");
-    const scopes = [...new Set([...(parameters.get("scope") ?? "").split(/\s+/), scope])]
-      .filter((each) => each !== "");
+    // With credentials of a name next door, no more is asked for than what is pulled.
+    const isNextDoor = belongs && !isWithin(this.#options.host, realm.host);
+    const asked = isNextDoor ? "" : parameters.get("scope") ?? "";
+    const scopes = [...new Set([...asked.split(/\s+/), scope])].filter((each) => each !== "");
     const token = await this.#ask({ realm, service, scopes }, search);
     return { value: `Bearer ${token.value}`, lifetime: token.lifetime };
   }
@@ -214,4 +216,9 @@ export function belongTogether(registry: string, tokenServer: string): boolean {
   return domainOf(one) === domainOf(other) && isDomain(domainOf(one)) ||
     one.includes(".") && other.endsWith(`.${one}`) ||
     other.includes(".") && one.endsWith(`.${other}`);
+}
+
+/** Whether two hosts are one, or one's name is below the other's. */
+function isWithin(one: string, other: string): boolean {
+  return one === other || one.endsWith(`.${other}`) || other.endsWith(`.${one}`);
 }

@@ -93,6 +93,7 @@ export class ImageBuild implements AsyncDisposable {
   begin(first: number): void {
     const { progress } = this.#options;
     const layers = this.#image.layers.slice(first);
+    this.#refuseTooLarge(layers);
     const fetched = new Meter(layers, (done, sum) => progress.onFetch(done, sum));
     this.#applied = new Meter(layers, (done, sum) => progress.onApply(done, sum));
     this.#first = first;
@@ -102,6 +103,20 @@ export class ImageBuild implements AsyncDisposable {
     );
     // Whoever applies a layer is told why it cannot be had; until then that is nobody's.
     for (const file of this.#files) file.catch(() => {});
+  }
+
+  /** What is stored in more bytes than the limit is not fetched: compression makes little larger. */
+  #refuseTooLarge(layers: readonly Layer[]): void {
+    const { maxSize = Infinity } = this.#options.limits;
+    const slack = maxSize / 100 + 65_536;
+    for (const { size = 0, diffId } of layers) {
+      if (size <= maxSize + slack) continue;
+      throw new EnrootError(
+        "too-large",
+        `layer ${diffId} of ${this.#image.uri} is stored in ${size} bytes, and more than ${maxSize} ` +
+          "are not allowed (ENROOT_MAX_LAYER_SIZE)",
+      );
+    }
   }
 
   /**

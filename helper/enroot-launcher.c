@@ -12,7 +12,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,6 +151,12 @@ static void run_once(const char *program, char **words, char *const *environment
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         for (int fd = 0; fd <= 2; fd++)
             dup2(null, fd);
+        /* Whatever the caller ignores or blocks: it ends, at the latest with this process. */
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_UNBLOCK, &all, NULL);
+        signal(SIGALRM, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         alarm(limit);
         execve(program, words, environment);
         _exit(126);

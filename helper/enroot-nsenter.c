@@ -92,6 +92,12 @@ int main(int argc, char **argv)
     };
     const char *workdir = NULL, *envfile = NULL;
     struct likeness likeness;
+    /* The last step of a start, from a sealed file in memory: what a container's file is executed by,
+     * that file can execute again, and write to (lib/sys/sealed_program.ts). */
+    if (argc > 3 && strcmp(argv[1], "--exec") == 0) {
+        execv(argv[2], argv + 3);
+        fail("cannot run %s: %s", argv[2], strerror(errno));
+    }
     struct watch_request request = { .command = -1, .kept_count = 0 };
     bool remap_root = false, is_like_target = false;
     int flags = 0, watcher = -1, process = -1;

@@ -7,12 +7,14 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
+import { helperPath } from "../process/assets.ts";
 import { callerEnvironment, callerState } from "../process/caller.ts";
 import { AT, close, O, openAt } from "../sys/at.ts";
-import { execve, restoreCallerState } from "../sys/exec.ts";
+import { restoreCallerState } from "../sys/exec.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { changeFolder, mount, MS, pivotRoot, unshareCgroup } from "../sys/mount.ts";
 import { dropCapabilities, setNoNewPrivileges } from "../sys/privileges.ts";
+import { executeSealed, sealProgram } from "../sys/sealed_program.ts";
 import { addHostUser, remappedRoot } from "./add_host_user.ts";
 import { invocationOf } from "./command.ts";
 import type { Variables } from "./hooks.ts";
@@ -33,6 +35,8 @@ import { addLoginEnvironment, type ContainerUser, userOf } from "./user.ts";
  */
 export function enter(descriptor: number, warn: (message: string) => void): never {
   const plan = readPlan(descriptor);
+  // While the file can still be seen.
+  const executor = sealProgram(helperPath("enroot-nsenter"));
   const host = callerEnvironment();
   const variables = variablesOf(plan, host);
   let environment: ReadonlyMap<string, string>;
@@ -69,12 +73,13 @@ export function enter(descriptor: number, warn: (message: string) => void): neve
   unshareCgroup();
   setNoNewPrivileges();
   if (!plan.remapRoot) dropCapabilities();
-  become(plan, environment, user, hasRc);
+  become(plan, executor, environment, user, hasRc);
 }
 
 /** The command, once the container's root is the root. */
 function become(
   plan: Plan,
+  executor: number,
   environment: ReadonlyMap<string, string>,
   user: ContainerUser,
   hasRc: boolean,
@@ -97,7 +102,9 @@ function become(
   }
   restoreCallerState(new Set(plan.ignoredSignals), plan.softNofile);
   for (const descriptor of callerState().programs.values()) close(descriptor);
-  execve(path, argv, Object.fromEntries(environment));
+  // The runtime itself must not be what a container's file is executed by.
+  const words = ["enroot-nsenter", "--exec", path, ...argv];
+  executeSealed(executor, words, Object.fromEntries(environment));
 }
 
 function readPlan(descriptor: number): Plan {

@@ -7,8 +7,9 @@
 import { EnrootError, reasonOf } from "../errors.ts";
 import type { CallerState } from "../process/caller.ts";
 import { AT, close, O, openAt } from "../sys/at.ts";
-import { closeOnExec, execve, keepOnExec, restoreCallerState } from "../sys/exec.ts";
+import { closeOnExec, keepOnExec, restoreCallerState } from "../sys/exec.ts";
 import { cstring } from "../sys/libc.ts";
+import { executeSealed, sealProgram } from "../sys/sealed_program.ts";
 import { addEnvironmentOption } from "./environ.ts";
 
 /** Whom to join, and what to run there. */
@@ -54,8 +55,8 @@ export function join(request: JoinRequest): never {
   keepOnExec(process.folder);
   for (const descriptor of caller.programs.values()) closeOnExec(descriptor);
   restoreCallerState(caller.ignoredSignals, caller.softNofile);
-  execve(
-    helper,
+  executeSealed(
+    sealProgram(helper),
     [helper, "--process", String(process.folder), "--like-target", ...kinds, "--", ...command],
     Object.fromEntries(environment),
   );

@@ -20,7 +20,8 @@ import {
   statAt,
   utimeAt,
 } from "./at.ts";
-import { cstring, SysError } from "./libc.ts";
+import { bindLibc } from "./bind.ts";
+import { attempt, cstring, SysError } from "./libc.ts";
 import { openUp } from "./open_up.ts";
 
 /** How many symlinks a path may lead through, as in the kernel. */
@@ -72,6 +73,8 @@ export class Rootfs implements Disposable {
     try {
       const found = statAt(descriptor, itself);
       if (typeof found === "number" || (found.mode & S.IFMT) !== S.IFREG) return undefined;
+      // A link of the container's may lead to the kernel's answers about this very process.
+      if (isOfKernel(descriptor)) return undefined;
       using file = Deno.openSync(`/proc/self/fd/${descriptor}`);
       const bytes = new Uint8Array(maxText);
       let length = 0;
@@ -201,4 +204,23 @@ function normalize(path: string): string[] {
 
 function partsOf(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
+}
+
+const libc = bindLibc({ fstatfs: { parameters: ["i32", "buffer"], result: "i32" } });
+
+// linux/magic.h: proc, sysfs, cgroup of both versions, debugfs, tracefs, securityfs, bpf, efivarfs, pstore,
+// selinux, configfs. None of them holds files that anybody wrote.
+const kernelFileSystems: ReadonlySet<number> = new Set([
+  ...[0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x64626720, 0x74726163, 0x73636673],
+  ...[0xcafe4a11, 0xde5e81e4, 0x6165676c, 0xf97cff8c, 0x62656570],
+]);
+
+function isOfKernel(descriptor: number): boolean {
+  const found = new BigInt64Array(32);
+  must(
+    attempt(() => libc.fstatfs(descriptor, new Uint8Array(found.buffer))),
+    "fstatfs",
+    "a file of the container",
+  );
+  return kernelFileSystems.has(Number(BigInt.asUintN(32, found[0] ?? 0n)));
 }

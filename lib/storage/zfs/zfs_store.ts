@@ -149,8 +149,11 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
         Promise.resolve().then(() => !replace && makeMountPoint(place)),
       ]);
       if (cloned.status === "rejected") {
-        if (folder.status === "fulfilled" && folder.value) removeMountPoint(place);
-        throw cloned.reason;
+        const { reason } = cloned;
+        // Where the name is taken it is the folder of whoever took it.
+        const isOurs = !(reason instanceof EnrootError && reason.code === "exists");
+        if (isOurs && folder.status === "fulfilled" && folder.value) removeMountPoint(place);
+        throw reason;
       }
       undo.defer(() => this.#destroy(place));
       if (folder.status === "rejected") throw folder.reason;

@@ -49,6 +49,7 @@ const notRun = [
 for (const text of notRun) console.log(`not run: ${text}`);
 
 const sum = total(counts);
+for (const name of sum.failures) console.log(`FAILED: ${name}`);
 console.log(`took ${Math.round((Date.now() - started) / 1000)} s`);
 console.log(describe(sum));
 Deno.exit(sum.failed === 0 ? 0 : 1);
@@ -60,7 +61,9 @@ async function runStep(
   const { code, stdout, stderr } = await attempt(argv, { cwd: top, env: { NO_COLOR: "1" } });
   console.log(`${name} ... ${code === 0 ? "ok" : "FAILED"} (${Date.now() - start} ms)`);
   if (code !== 0) console.log(`${stdout}${stderr}`);
-  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  return code === 0
+    ? { passed: 1, failed: 0, failures: [] }
+    : { passed: 0, failed: 1, failures: [name] };
 }
 
 /** Not one of the steps: it takes minutes when it is not there yet, and says how far it is. */
@@ -69,10 +72,10 @@ async function buildVm(): Promise<Count> {
   try {
     await vmImage((text) => console.log(text));
     console.log(`virtual machine ... ok (${Date.now() - start} ms)`);
-    return { passed: 1, failed: 0 };
+    return { passed: 1, failed: 0, failures: [] };
   } catch (error) {
     console.log(`virtual machine ... FAILED (${Date.now() - start} ms)\n${error}`);
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failed: 1, failures: ["virtual machine"] };
   }
 }
 

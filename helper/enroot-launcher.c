@@ -8,6 +8,7 @@
 #include "folder.h"
 #include "payload.h"
 #include "report.h"
+#include "utf8.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -172,6 +173,11 @@ int main(int argc, char **argv)
     static char executable[PATH_MAX];
     if (readlink("/proc/self/exe", executable, sizeof executable - 1) < 0)
         fail("cannot find the executable: %s: is /proc mounted?", strerror(errno));
+
+    /* The runtime would put other characters in their place, and act on names that nobody gave. */
+    for (int i = 1; i < argc; i++)
+        if (!is_utf8(argv[i]))
+            fail("argument %d is not UTF-8: only names and commands in UTF-8 can be given", i);
 
     read_payload(&payload, executable);
     if (!find_folder(&payload, executable, &folder))

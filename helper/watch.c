@@ -69,16 +69,18 @@ static bool is_ours(pid_t pid)
     return is_found && uid == getuid();
 }
 
-/* A process in the namespace, 0 when there is none. The kernel shows nothing of one that executes what
+/* A process in the namespace, 0 when there is none, -1 when that could not be seen. The kernel shows nothing of one that executes what
  * it may not read: if it is the user's, and no older than the first member, it counts as one, and
  * `is_sure` tells. */
 static pid_t find_member(const struct namespace_id *wanted, unsigned long long since, bool *is_sure)
 {
     pid_t found = 0, maybe = 0;
+    *is_sure = false;
     DIR *proc = opendir("/proc");
     if (proc == NULL)
-        return 0;
-    for (struct dirent *entry; found == 0 && (entry = readdir(proc)) != NULL;) {
+        return -1;
+    errno = 0;
+    for (struct dirent *entry; found == 0 && (entry = readdir(proc)) != NULL; errno = 0) {
         char path[sizeof entry->d_name + 8];
         struct stat namespace;
         if (!isdigit((unsigned char)entry->d_name[0]))
@@ -93,6 +95,8 @@ static pid_t find_member(const struct namespace_id *wanted, unsigned long long s
             maybe = pid;
         }
     }
+    if (found == 0 && maybe == 0 && errno != 0)
+        maybe = -1;
     closedir(proc);
     *is_sure = found != 0;
     return found != 0 ? found : maybe;
@@ -104,9 +108,18 @@ static void wait_until_empty(const struct namespace_id *namespace, unsigned long
 {
     bool is_sure;
     for (pid_t pid; (pid = find_member(namespace, since, &is_sure)) != 0;) {
+        if (pid < 0) {
+            /* The system has no descriptor or memory left for it: taken for empty, a container in use
+             * would be cleaned up. */
+            sleep(1);
+            continue;
+        }
         int process = open_process(pid);
-        if (process < 0)
-            continue; /* it has just ended */
+        if (process < 0) {
+            if (errno != ESRCH)
+                sleep(1);
+            continue; /* with ESRCH it has just ended */
+        }
         wait_for_end(process, is_sure ? -1 : 1000);
         close(process);
     }

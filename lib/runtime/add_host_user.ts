@@ -9,7 +9,8 @@
 
 import { reasonOf } from "../errors.ts";
 import { close, O } from "../sys/at.ts";
-import { mount, MS } from "../sys/mount.ts";
+import { bindMount } from "../sys/bind_mount.ts";
+import { MS } from "../sys/mount.ts";
 import type { Rootfs } from "../sys/rootfs.ts";
 import type { HostUser } from "./host_user.ts";
 import { remount } from "./mounts.ts";
@@ -81,9 +82,10 @@ function replace(
   Deno.writeTextFileSync(copy, edited, { createNew: true, mode: 0o644 });
   Deno.chmodSync(copy, 0o644);
   rootfs.create(target, "file");
-  rootfs.with(target, (path) => mount({ source: copy, target: path, flags: MS.BIND }, target));
   const flags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC;
-  rootfs.with(target, (path) => remount(path, flags, 0, target));
+  rootfs.with(target, (path) => {
+    bindMount({ source: copy, target: path }, target, (made) => remount(made, flags, 0, target));
+  });
 }
 
 /** The user's own shell when the container has it. */

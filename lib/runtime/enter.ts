@@ -9,8 +9,9 @@
 import { EnrootError, reasonOf } from "../errors.ts";
 import { helperPath } from "../process/assets.ts";
 import { callerEnvironment, callerState } from "../process/caller.ts";
-import { AT, close, O, openAt } from "../sys/at.ts";
+import { AT, close, E, O, openAt } from "../sys/at.ts";
 import { restoreCallerState } from "../sys/exec.ts";
+import { bindMount } from "../sys/bind_mount.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { changeFolder, mount, MS, pivotRoot, unshareCgroup } from "../sys/mount.ts";
 import { dropCapabilities, setNoNewPrivileges } from "../sys/privileges.ts";
@@ -153,13 +154,19 @@ function lockRootfs(rootfs: Rootfs, plan: Plan, warn: (message: string) => void)
   const path = `${plan.rootfs}/.lock`;
   const flags = O.RDWR | O.CREAT | O.NOFOLLOW;
   const file = openAt(AT.FDCWD, cstring(path), flags, 0o644);
-  // A root folder on a medium that cannot be written has nothing to be made in either.
-  if (file < 0) return { [Symbol.dispose]() {} };
+  if (file < 0) {
+    // A root folder on a medium that cannot be written has nothing to be made in either.
+    if (file !== -E.ROFS) {
+      const { message } = new SysError("open", -file, path);
+      warn(`cannot take the lock ${message}: other starts of this container may be in the way`);
+    }
+    return { [Symbol.dispose]() {} };
+  }
   lockRootfsFile(file, { path, warn });
   rootfs.with("/.lock", (path) => {
-    mount({ source: path, target: path, flags: MS.BIND });
+    const call = { source: path, target: path };
+    bindMount(call, "/.lock", (made) => remount(made, MS.RDONLY, 0, "/.lock"));
   });
-  rootfs.with("/.lock", (path) => remount(path, MS.RDONLY, 0, "/.lock"));
   return { [Symbol.dispose]: () => close(file) };
 }
 
@@ -171,10 +178,7 @@ function replaceRc(rootfs: Rootfs, plan: Plan, text: string): void {
     throw new EnrootError("cannot-write", `cannot write ${file}: ${reasonOf(error)}`);
   }
   rootfs.create("/etc/rc", "file");
-  rootfs.with(
-    "/etc/rc",
-    (path) => mount({ source: file, target: path, flags: MS.BIND }, "/etc/rc"),
-  );
+  rootfs.with("/etc/rc", (path) => bindMount({ source: file, target: path }, "/etc/rc"));
 }
 
 function isExecutable(path: string): boolean {

@@ -11,6 +11,7 @@ import { closeOnExec, keepOnExec, restoreCallerState } from "../sys/exec.ts";
 import { cstring } from "../sys/libc.ts";
 import { executeSealed, sealProgram } from "../sys/sealed_program.ts";
 import { addEnvironmentOption } from "./environ.ts";
+import { isFirstOfNamespace } from "./running.ts";
 
 /** Whom to join, and what to run there. */
 export interface JoinRequest {
@@ -43,8 +44,11 @@ export function join(request: JoinRequest): never {
   checkOwner(process);
   const child = commandOf(process);
   if (child !== undefined) {
+    const parent = process;
     process = openProcess(child);
     checkOwner(process);
+    // Its number may have become that of another one before it was opened.
+    if (fieldOf(process, "PPid") !== String(parent.pid)) throw ended(parent.pid);
   }
   checkContainer(process);
   const environment = environmentOf(process);
@@ -102,13 +106,17 @@ function commandOf(process: Process): number | undefined {
   const children = read(process, `task/${process.pid}/children`).trim().split(" ");
   for (const pid of children.filter((each) => each !== "").map(Number)) {
     try {
-      // The first process of the namespace, which is ours, has this name.
-      if (Deno.readTextFileSync(`/proc/${pid}/comm`) !== "enroot-init\n") return pid;
+      if (!isFirstOfNamespace(Deno.readTextFileSync(`/proc/${pid}/status`))) return pid;
     } catch {
       // It has just ended.
     }
   }
   throw ended(process.pid);
+}
+
+/** A field of its `status`. Source: proc_pid_status(5). */
+function fieldOf(process: Process, name: string): string | undefined {
+  return new RegExp(`^${name}:\\t(.*)$`, "m").exec(read(process, "status"))?.[1];
 }
 
 function checkContainer(process: Process): void {

@@ -6,6 +6,7 @@
 
 import { reasonOf } from "../errors.ts";
 import { close, must, O, openAt } from "../sys/at.ts";
+import { bindMount } from "../sys/bind_mount.ts";
 import { cstring } from "../sys/libc.ts";
 import { MNT_DETACH, mount, mountFlagsOf, MS, unmount } from "../sys/mount.ts";
 import type { MountEntry } from "./fstab.ts";
@@ -84,11 +85,12 @@ function attempt({ rootfs, sources }: MountPlaces, entry: MountEntry): void {
     if (entry.move) {
       rootfs.with(target, (path) => mount({ source, target: path, flags: MS.MOVE }, target));
     } else if (isBind) {
-      const recursive = flags & MS.REC;
+      const isRecursive = (flags & MS.REC) !== 0;
       rootfs.with(target, (path) => {
-        mount({ source, target: path, flags: MS.BIND | recursive }, target);
+        bindMount({ source, target: path, isRecursive }, target, (made) => change(made, entry));
       });
-    } else if ((flags & MS.REMOUNT) === 0 && (entry.type !== "none" || !isOnlyPropagation(entry))) {
+      return;
+    } else if ((flags & MS.REMOUNT) === 0 && (entry.type !== "none" || !hasPropagation(entry))) {
       rootfs.with(target, (path) => {
         mount({
           source,
@@ -99,19 +101,22 @@ function attempt({ rootfs, sources }: MountPlaces, entry: MountEntry): void {
         }, target);
       });
     }
-    const wanted = flags & perMountFlags;
-    const isChange = isBind || (flags & MS.REMOUNT) !== 0;
-    if (isChange && (wanted !== 0 || entry.cleared !== 0)) {
-      rootfs.with(target, (path) => remount(path, wanted, entry.cleared, target));
-    }
-    for (const propagation of entry.propagation) {
-      rootfs.with(target, (path) => mount({ target: path, flags: propagation }, target));
+    if ((flags & MS.REMOUNT) !== 0 || hasPropagation(entry)) {
+      rootfs.with(target, (path) => change(path, entry));
     }
   });
 }
 
-/** A line that only changes how mounts propagate. */
-function isOnlyPropagation({ propagation }: MountEntry): boolean {
+/** What a line says of a mount that is there. */
+function change(path: string, { target, flags, cleared, propagation }: MountEntry): void {
+  const wanted = flags & perMountFlags;
+  const isChange = (flags & (MS.BIND | MS.REMOUNT)) !== 0;
+  if (isChange && (wanted !== 0 || cleared !== 0)) remount(path, wanted, cleared, target);
+  for (const each of propagation) mount({ target: path, flags: each }, target);
+}
+
+/** Whether a line says how a mount propagates: one without a type says only that. */
+function hasPropagation({ propagation }: MountEntry): boolean {
   return propagation.length > 0;
 }
 

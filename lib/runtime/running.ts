@@ -116,7 +116,17 @@ function describe(
  * one in it, and the one outside that waits for the command.
  */
 function isSupport(pid: number, comm: string): boolean {
-  return comm === "enroot-init" || namespaceOf(pid, "pid") !== namespaceOf(pid, "pid_for_children");
+  if (namespaceOf(pid, "pid") !== namespaceOf(pid, "pid_for_children")) return true;
+  return comm === "enroot-init" && isFirstOfNamespace(Deno.readTextFileSync(`/proc/${pid}/status`));
+}
+
+/**
+ * Whether a process is the first one of the process namespace it is in: no other can make itself one.
+ *
+ * @param status its `status`. Source: proc_pid_status(5)
+ */
+export function isFirstOfNamespace(status: string): boolean {
+  return /^NSpid:(?:\t\d+)*\t1$/m.test(status);
 }
 
 function isOlder(a: Candidate, b: Candidate): boolean {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseCommandLine, parseStat, runningIn } from "./running.ts";
+import { isFirstOfNamespace, parseCommandLine, parseStat, runningIn } from "./running.ts";
 
 Deno.test("a name with brackets and spaces does not shift the fields of /proc/PID/stat", () => {
   const rest = Array.from({ length: 18 }, (_, index) => String(index)).join(" ");
@@ -43,3 +43,16 @@ Deno.test("the processes of a root folder are found by their root directory", ()
   assertEquals(starts, [...starts].sort((a, b) => a - b));
   assert(starts.every((time) => time <= Date.now()));
 });
+
+const statuses: [status: string, isFirst: boolean][] = [
+  ["Name:\ta\nNSpid:\t4711\t1\nNSpgid:\t4711\t1\n", true],
+  ["Name:\ta\nNSpid:\t4711\t12\t1\n", true],
+  ["Name:\ta\nNSpid:\t4711\t2\nNSpgid:\t4711\t1\n", false],
+  ["Name:\ta\nNSpid:\t4711\t11\n", false],
+  ["Name:\tNSpid:\\t1\nNSpid:\t4711\n", false],
+];
+for (const [status, isFirst] of statuses) {
+  Deno.test(`${JSON.stringify(status)}: ${isFirst ? "the" : "not the"} first of a namespace`, () => {
+    assertEquals(isFirstOfNamespace(status), isFirst);
+  });
+}

@@ -25,6 +25,7 @@ export const E = {
   NOTDIR: 20,
   ISDIR: 21,
   NOSPC: 28,
+  ROFS: 30,
   RANGE: 34,
   OPNOTSUPP: 95,
 } as const;

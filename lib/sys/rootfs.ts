@@ -28,7 +28,7 @@ import { openUp } from "./open_up.ts";
 const maxLinks = 40;
 
 /** The most bytes that are read of a configuration file inside a container. */
-const maxText = 1 << 20;
+const maxText = 16 << 20;
 
 /** A root folder, opened. Disposing of it closes it. */
 export class Rootfs implements Disposable {
@@ -66,7 +66,11 @@ export class Rootfs implements Disposable {
     }
   }
 
-  /** A file's text; `undefined` when there is no such file, or none that is readable. */
+  /**
+   * A file's text; `undefined` when there is no such file, or none that is readable.
+   *
+   * @throws {EnrootError} code `too-large` beyond 16 MiB: a part of it would say something else
+   */
   readText(path: string): string | undefined {
     const descriptor = this.open(path, O.RDONLY | O.NONBLOCK);
     if (descriptor < 0) return undefined;
@@ -76,10 +80,18 @@ export class Rootfs implements Disposable {
       // A link of the container's may lead to the kernel's answers about this very process.
       if (isOfKernel(descriptor)) return undefined;
       using file = Deno.openSync(`/proc/self/fd/${descriptor}`);
-      const bytes = new Uint8Array(maxText);
+      // Another process may make it longer meanwhile, and some file systems tell no size.
+      let bytes = new Uint8Array(Math.min(Math.max(Number(found.size), 4096), maxText) + 1);
       let length = 0;
-      for (let read; length < maxText && (read = file.readSync(bytes.subarray(length)));) {
+      for (let read; (read = file.readSync(bytes.subarray(length)));) {
         length += read;
+        if (length > maxText) {
+          throw new EnrootError("too-large", `${path} in the container is larger than 16 MiB`);
+        }
+        if (length < bytes.length) continue;
+        const larger = new Uint8Array(Math.min(2 * length, maxText + 1));
+        larger.set(bytes);
+        bytes = larger;
       }
       return new TextDecoder().decode(bytes.subarray(0, length));
     } finally {

@@ -87,3 +87,13 @@ Deno.test("only regular files are read, and nothing waits for a pipe", () =>
     assertEquals(rootfs.readText("/"), undefined);
     assertEquals(rootfs.fileMode("/pipe"), undefined);
   }));
+
+Deno.test("a file is read whole or not at all", () =>
+  inRoot((rootfs) => {
+    const text = `${"x".repeat(4 << 20)}end`;
+    Deno.writeTextFileSync(`${rootfs.path}/long`, text);
+    assertEquals(rootfs.readText("/long"), text);
+    Deno.truncateSync(`${rootfs.path}/long`, (16 << 20) + 1);
+    const error = assertThrows(() => rootfs.readText("/long"), EnrootError);
+    assertEquals(error.code, "too-large");
+  }));

@@ -113,6 +113,18 @@ for (const user of users) {
       await child.status;
     });
 
+    await t.step("a command that takes the name of the first process is shown too", async () => {
+      const { child, command } = await started(
+        `printf enroot-init > /proc/self/comm; ${handled("TERM")}`,
+      );
+      const rows = (await bed.succeed(["list", "-f"])).trimEnd().split("\n");
+      assertMatch(rows[1] ?? "", new RegExp(`^box +${command} +enroot-init +S +`));
+      const seen = await bed.succeed(["exec", String(child.pid), "cat", "/proc/2/comm"]);
+      assertEquals(seen, "enroot-init\n");
+      child.kill("SIGTERM");
+      await child.status;
+    });
+
     await t.step(
       "signals that the caller ignores are ignored, and its end is noticed",
       async () => {
@@ -155,12 +167,12 @@ interface Running {
   readonly command: number;
 }
 
-/** The child that is not the namespace's first process. */
+/** The child that is the second process of the namespace. */
 async function childOf(pid: number): Promise<number> {
   const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
   for (const each of text.trim().split(" ")) {
-    const comm = await Deno.readTextFile(`/proc/${each}/comm`);
-    if (comm.trim() !== "enroot-init") return Number(each);
+    const status = await Deno.readTextFile(`/proc/${each}/status`);
+    if (/^NSpid:.*\t2$/m.test(status)) return Number(each);
   }
   throw new Error(`${pid} has no command`);
 }

@@ -11,12 +11,12 @@ export type ByteString = string & { readonly [kind]: "byte-string" };
 
 const chunk = 8192;
 
-/** Bytes as a byte string. */
-export function byteString(bytes: Uint8Array): ByteString {
+/** Bytes as a byte string. @param start and `end`: a part of them */
+export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
   let text = "";
-  for (let at = 0; at < bytes.length; at += chunk) {
+  for (let at = start; at < end; at += chunk) {
     // Called for every field of every header: spreading the bytes takes several times as long.
-    const part = bytes.subarray(at, at + chunk) as unknown as number[];
+    const part = bytes.subarray(at, Math.min(at + chunk, end)) as unknown as number[];
     text += String.fromCharCode.apply(null, part);
   }
   return text as ByteString;

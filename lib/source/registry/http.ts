@@ -105,7 +105,7 @@ function failure(host: string, reason: string, cause: unknown): EnrootError {
     });
   }
   // The alert that says why may be lost with the connection.
-  if (reason === "connection closed") {
+  if (/connection closed|broken pipe|connection reset/i.test(reason)) {
     return new EnrootError(
       "unreachable",
       `cannot reach ${host}: ${reason}: if it wants to know us, ${advice}`,

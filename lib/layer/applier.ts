@@ -32,6 +32,7 @@ import { removeTreeAt } from "../sys/remove_tree.ts";
 import { type ByteString, display, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarHandler } from "../tar/reader.ts";
+import type { Handover } from "../pool/handover.ts";
 import type { Birth } from "./births.ts";
 import { facts, Folders, type OpenFolder } from "./folders.ts";
 import type { Guard } from "./guard.ts";
@@ -62,13 +63,16 @@ export class Applier implements TarHandler, Disposable {
   readonly #metadata: Metadata;
   readonly #lower: LowerContent;
   readonly #guard: Guard;
+  readonly #handover: Handover | undefined;
   #file: OpenFile | undefined;
 
   /**
    * @param root the root folder, absolute
    * @param guard asked at every step
+   * @param handover takes files whose content is all there, when another thread can complete them
    */
-  constructor(root: string, metadata: Metadata, guard: Guard) {
+  constructor(root: string, metadata: Metadata, guard: Guard, handover?: Handover) {
+    this.#handover = handover;
     this.#folders = new Folders(root, metadata);
     this.#metadata = metadata;
     this.#lower = new LowerContent(this.#folders, guard.check);
@@ -105,10 +109,21 @@ export class Applier implements TarHandler, Disposable {
   /** @throws {SysError} when it cannot be written */
   content(bytes: Uint8Array<ArrayBuffer>, offset: number): void {
     const file = this.#file;
-    if (file === undefined) return;
+    if (file === undefined || this.#handOver(file, bytes)) return;
     if (offset !== file.position) done(seek(file.descriptor, offset), "lseek", file);
     done(writeAll(file.descriptor, bytes), "write", file);
     file.position = offset + bytes.length;
+  }
+
+  /** Let another thread complete a file, when these bytes are all that it lacks. */
+  #handOver({ descriptor, entry, birth }: OpenFile, bytes: Uint8Array<ArrayBuffer>): boolean {
+    const isWhole = bytes.length === entry.size && entry.extents === undefined;
+    if (!isWhole || this.#handover === undefined) return false;
+    // Writing to a file takes some of what it was given before.
+    if (!this.#metadata.isGiven(entry, birth)) return false;
+    const isTaken = this.#handover.offer({ descriptor, bytes, ...entry.mtime });
+    if (isTaken) this.#file = undefined;
+    return isTaken;
   }
 
   /** @throws {SysError} when its metadata cannot be set */

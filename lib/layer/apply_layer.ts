@@ -4,10 +4,13 @@
  * @module
  */
 
+import { Handover } from "../pool/handover.ts";
 import type { ApplyLayer, LayerSummary } from "../pool/protocol.ts";
 import { readRing } from "../pool/ring.ts";
+import { close } from "../sys/at.ts";
 import { TarReader } from "../tar/reader.ts";
 import { Applier } from "./applier.ts";
+import { finishFile } from "./finish_file.ts";
 import { Guard } from "./guard.ts";
 import { Metadata } from "./metadata.ts";
 import { explained, inflaterSums, readLayer, TarSum } from "./read_layer.ts";
@@ -31,7 +34,10 @@ export async function applyLayer(
   const { ring, compression } = request;
   const guard = new Guard(request);
   const metadata = new Metadata(request.ownership === "numeric", Deno.uid() === 0);
-  using applier = new Applier(request.root, metadata, guard);
+  using handover = ring === undefined
+    ? undefined
+    : new Handover(ring, guard.check, finishFile, close);
+  using applier = new Applier(request.root, metadata, guard, handover);
   const reader = new TarReader(applier);
   const onStored = (bytes: number): void => {
     guard.stored(bytes);
@@ -55,6 +61,7 @@ export async function applyLayer(
     }
     onEnd();
     sum?.check();
+    handover?.settle();
   });
   applier.finish();
   return {

@@ -4,13 +4,16 @@
  * @module
  */
 
+import { Handover } from "../pool/handover.ts";
 import type { InflateLayer } from "../pool/protocol.ts";
 import { RingWriter } from "../pool/ring.ts";
+import { close } from "../sys/at.ts";
+import { finishFile } from "./finish_file.ts";
 import { Guard } from "./guard.ts";
 import { explained, inflaterSums, readLayer, TarSum } from "./read_layer.ts";
 
 /**
- * Inflate a layer into its ring.
+ * Inflate a layer into its ring. While there is no room in that it completes files for whoever reads it.
  *
  * The digest is checked, and the diff ID too unless who reads the ring does: the ring only ends when
  * they were right. It blocks the thread whenever the reader is behind.
@@ -20,7 +23,8 @@ import { explained, inflaterSums, readLayer, TarSum } from "./read_layer.ts";
 export async function inflateLayer(request: InflateLayer): Promise<void> {
   // Bounds are judged where the archive's own sizes are known.
   const { check } = new Guard({ ...request, limits: {} });
-  const writer = new RingWriter(request.ring, check);
+  using handover = new Handover(request.ring, check, finishFile, close);
+  const writer = new RingWriter(request.ring, check, handover.finishOne);
   await explained(request, () =>
     readLayer(request, {
       onStored(bytes) {
@@ -31,4 +35,5 @@ export async function inflateLayer(request: InflateLayer): Promise<void> {
       ...(inflaterSums(request.compression) ? { sum: new TarSum(request) } : {}),
     }));
   writer.end();
+  writer.workUntilRead();
 }

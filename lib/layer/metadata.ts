@@ -92,14 +92,24 @@ export class Metadata {
     return { uid, gid, xattrs: kept, size };
   }
 
+  /** Whether a file that was just made has its owner, attributes and mode already. */
+  isGiven(entry: TarEntry, birth: Birth): boolean {
+    return this.#isOwned(entry, birth) && entry.xattrs.size === 0 &&
+      this.fileMode(entry.mode) === birth.mode;
+  }
+
   /** Give a file that was just made its owner, attributes and mode. @throws {EnrootError} */
   giveFile(file: number, entry: TarEntry, birth: Birth, subject: () => string): void {
-    const isOwned = !this.#numeric || entry.uid === birth.uid && entry.gid === birth.gid;
+    const isOwned = this.#isOwned(entry, birth);
     if (!isOwned || entry.xattrs.size > 0) this.give(file, entry, subject());
     const mode = this.fileMode(entry.mode);
     if (isOwned && mode === birth.mode) return;
     const result = chmodFd(file, mode);
     if (result < 0) throw new SysError("chmod", -result, subject());
+  }
+
+  #isOwned(entry: TarEntry, birth: Birth): boolean {
+    return !this.#numeric || entry.uid === birth.uid && entry.gid === birth.gid;
   }
 
   /**

@@ -5,31 +5,9 @@
  * @module
  */
 
+import { dataAt, RingSide, slots, slotSize, word, wordsSize } from "./ring_side.ts";
+
 type Bytes = Uint8Array<ArrayBuffer>;
-
-/** How many slots there are: enough that neither side waits for the other's odd slow moment. */
-const slots = 8;
-
-/** How many bytes a slot holds. */
-const slotSize = 256 * 1024;
-
-/** The 32-bit words that both sides work with; they are changed by `Atomics` alone. */
-const word = {
-  /** Counted up whenever something happens: what is waited on. */
-  changes: 0,
-  /** How many slots were filled, and how many of those were emptied. */
-  filled: 1,
-  emptied: 2,
-  /** Not 0 once nothing comes any more. */
-  ended: 3,
-} as const;
-
-const wordsSize = 16;
-const headersAt = wordsSize;
-const dataAt = headersAt + slots * 16;
-
-/** How long a side sleeps before it asks whether it is still wanted, in milliseconds. */
-const nap = 50;
 
 /** Some bytes of a stream, and what belongs to them. */
 export interface RingPiece {
@@ -49,54 +27,24 @@ export function resetRing(ring: SharedArrayBuffer): void {
   new Int32Array(ring, 0, wordsSize / 4).fill(0);
 }
 
-/** What both sides have of a ring. */
-class RingSide {
-  readonly words: Int32Array<SharedArrayBuffer>;
-  /** Of each slot its length, and how many stored bytes were read for it. */
-  readonly headers: Float64Array<SharedArrayBuffer>;
-  readonly #check: () => void;
-
-  constructor(ring: SharedArrayBuffer, check: () => void) {
-    this.words = new Int32Array(ring, 0, wordsSize / 4);
-    this.headers = new Float64Array(ring, headersAt, slots * 2);
-    this.#check = check;
-  }
-
-  /** How many slots are filled. */
-  get waiting(): number {
-    return Atomics.load(this.words, word.filled) - Atomics.load(this.words, word.emptied);
-  }
-
-  /** Tell the other side that something happened. */
-  tell(): void {
-    Atomics.add(this.words, word.changes, 1);
-    Atomics.notify(this.words, word.changes);
-  }
-
-  /** Wait until something is so; the other side makes it so. */
-  until(isSo: () => boolean): void {
-    for (;;) {
-      this.#check();
-      // In this order: what happens after the look at the count makes the wait end at once.
-      const changes = Atomics.load(this.words, word.changes);
-      if (isSo()) return;
-      Atomics.wait(this.words, word.changes, changes, nap);
-    }
-  }
-}
-
 /** The side that bytes go in. It blocks its thread while there is no room. */
 export class RingWriter {
   readonly #side: RingSide;
   readonly #data: Uint8Array<SharedArrayBuffer>;
+  readonly #work: () => boolean;
   #filled = 0;
   /** Bytes in the slot that is being filled, and stored bytes that were read since the last one. */
   #length = 0;
   #stored = 0;
 
-  /** @param check asked while it waits; what it throws ends the writing */
-  constructor(ring: SharedArrayBuffer, check: () => void) {
+  /**
+   * @param check asked while it waits; what it throws ends the writing
+   * @param work what can be done meanwhile, a little at a time; false when there is nothing. What has
+   * to do with the content of a slot is all done before that is filled anew.
+   */
+  constructor(ring: SharedArrayBuffer, check: () => void, work: () => boolean = () => false) {
     this.#side = new RingSide(ring, check);
+    this.#work = work;
     this.#data = new Uint8Array(ring, dataAt);
   }
 
@@ -108,7 +56,7 @@ export class RingWriter {
   /** Write bytes; they are copied. */
   write(bytes: Uint8Array): void {
     for (let rest = bytes; rest.length > 0;) {
-      if (this.#length === 0) this.#side.until(() => this.#side.waiting < slots);
+      if (this.#length === 0) this.#untilRoom();
       const part = rest.subarray(0, slotSize - this.#length);
       this.#data.set(part, this.#filled % slots * slotSize + this.#length);
       this.#length += part.length;
@@ -120,10 +68,22 @@ export class RingWriter {
   /** Say that this was all. Without it the reader never ends by itself. */
   end(): void {
     // A last slot without bytes is one too: stored bytes may have been read for nothing.
-    if (this.#length === 0) this.#side.until(() => this.#side.waiting < slots);
+    if (this.#length === 0) this.#untilRoom();
     this.#publish();
     Atomics.store(this.#side.words, word.ended, 1);
     this.#side.tell();
+  }
+
+  /** Once all is written: work until the reader has used it. */
+  workUntilRead(): void {
+    this.#side.until(() => this.#side.waiting === 0, this.#work);
+    while (this.#work());
+  }
+
+  #untilRoom(): void {
+    this.#side.until(() => this.#side.waiting < slots, this.#work);
+    // It looks for work after it has seen the slot emptied: what was to be done with that is known.
+    while (this.#work());
   }
 
   #publish(): void {

@@ -14,7 +14,7 @@ import { Scratch } from "./scratch.ts";
 const top = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
 const folder = "tests/zfs";
 /** They measure, and the machine may be emulated. In seconds. */
-const limit = 3000;
+const limit = 4200;
 
 /**
  * Run them; what they drive must be built. What they print is printed here.

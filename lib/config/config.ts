@@ -53,7 +53,8 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
     set.set(setting.key, setting);
   }
   const tempPath = valueOf(set, "ENROOT_TEMP_PATH").setting?.value;
-  const defaults = await defaultsOf({ environment, uid, tempPath });
+  const runtimePath = valueOf(set, "ENROOT_RUNTIME_PATH").setting?.value;
+  const defaults = await defaultsOf({ environment, uid, tempPath, runtimePath });
 
   const values: Record<string, unknown> = {};
   const variables: Record<string, string> = {};

@@ -276,6 +276,10 @@ Deno.test("a user whom nobody knows has cache and configuration below the runtim
     "/scratch/enroot-54321",
     "/scratch/enroot-54321/.cache",
   ]);
+  const set = await load({}, { HOME: "", ENROOT_RUNTIME_PATH: "/run/job" }, { uid });
+  assertEquals([set.runtimePath, set.cachePath, set.dataPath], [
+    ...["/run/job", "/run/job/.cache", "/run/job/share"],
+  ]);
 });
 
 Deno.test("folders of the environment are used when they are absolute paths", async () => {

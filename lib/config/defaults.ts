@@ -14,6 +14,8 @@ export interface DefaultsFor {
   readonly uid: number;
   /** `ENROOT_TEMP_PATH`, when it is set. */
   readonly tempPath: string | undefined;
+  /** `ENROOT_RUNTIME_PATH`, when it is set. */
+  readonly runtimePath: string | undefined;
 }
 
 /**
@@ -21,14 +23,18 @@ export interface DefaultsFor {
  *
  * Variables that should hold a path and do not hold an absolute one count as unset.
  */
-export async function defaultsOf({ environment, uid, tempPath }: DefaultsFor): Promise<Defaults> {
+export async function defaultsOf(
+  { environment, uid, tempPath, runtimePath: given }: DefaultsFor,
+): Promise<Defaults> {
   const variable = (name: string): string | undefined => {
     const path = environment[name];
     return path?.startsWith("/") ? path : undefined;
   };
   const temp = tempPath ?? variable("TMPDIR") ?? "/tmp";
   const xdg = variable("XDG_RUNTIME_DIR");
-  const runtimePath = xdg !== undefined
+  const runtimePath = given !== undefined
+    ? given
+    : xdg !== undefined
     ? `${xdg}/enroot`
     : canHave("/run", "enroot", uid)
     ? "/run/enroot"

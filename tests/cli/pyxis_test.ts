@@ -1,44 +1,31 @@
 import { assertEquals } from "@std/assert";
-import { users } from "../support/bed.ts";
+import { Bed, users } from "../support/bed.ts";
 import { Box } from "../support/box.ts";
-import { attempt } from "../support/command.ts";
-
-const client = new URL("../support/pyxis.pl", import.meta.url).pathname;
+import { makeBusyboxImage } from "../support/busybox_image.ts";
+import { pushImage } from "../support/oci_layout.ts";
+import { mark, pyxis, pyxisFinds } from "../support/pyxis.ts";
+import { startRegistry } from "../support/registry.ts";
 
 for (const user of users) {
   Deno.test(`a container as pyxis starts and joins it, as ${user}`, async () => {
     await using box = await Box.make(user);
-    const { bed } = box;
-    await Deno.writeTextFile(`${box.root}/mark`, "inside\n");
-    await bed.own();
-    const conf = await box.file(
-      "conf",
-      'environ() { echo FROM_CONF=1; }\nmounts() { echo "/tmp /mnt none x-create=dir,bind"; }\n' +
-        'rc() { if [ $# -gt 0 ]; then exec "$@"; fi; exec /bin/sh; }\n',
-    );
-    // A job has no home and no session.
-    const env = {
-      PATH: "/usr/bin:/bin",
-      SLURM_JOB_ID: "7",
-      ENROOT_DATA_PATH: bed.data,
-      ENROOT_RUNTIME_PATH: `${bed.runtime}/job`,
-      ENROOT_TEMP_PATH: bed.temp,
-      ENROOT_SYSCONF_PATH: bed.sysconf,
-    };
-    const argv = ["perl", client, bed.executable, String(bed.uid), conf, "box"];
-    const { stdout, stderr, code } = await attempt(argv, { env, clearEnv: true, cwd: bed.work });
-    assertEquals([code, stderr, stdout.split("\n")], [0, "", [
-      "stopped",
-      "user its own",
-      "mnt its own",
-      "cgroup its own",
-      "variable FROM_CONF=1",
-      "inside",
-      "/",
-      "joined 0",
-      "listed box as it is",
-      "ended 0",
-      "",
-    ]]);
+    await Deno.writeTextFile(`${box.root}/mark`, mark);
+    const { stdout, stderr, code } = await pyxis(box.bed, "box");
+    assertEquals([code, stderr, stdout], [0, "", pyxisFinds("box")]);
+  });
+
+  Deno.test(`an image of a registry as pyxis makes a container of it, as ${user}`, async () => {
+    await using registry = await startRegistry();
+    await using bed = await Bed.make(user);
+    await makeBusyboxImage(`${bed.work}/layout`, "x", { mark });
+    const image = `127.0.0.1:${registry.port}/team/image:1`;
+    await pushImage(`${bed.work}/layout`, "x", image);
+    await Deno.remove(`${bed.work}/layout`, { recursive: true });
+
+    const { stdout, stderr, code } = await pyxis(bed, "pyxis_7", `docker://${image}`);
+    assertEquals([code, stderr, stdout], [0, "", pyxisFinds("pyxis_7", image)]);
+    // The unpacked program of a user without a home is here.
+    const left = (await bed.contents()).filter((path) => !/^tmp\/enroot-\d+-payload/.test(path));
+    assertEquals(left, ["work/conf", "work/saved.sqsh"]);
   });
 }

@@ -7,7 +7,7 @@
 import { reasonOf } from "../errors.ts";
 import { close, must, O, openAt } from "../sys/at.ts";
 import { bindMount } from "../sys/bind_mount.ts";
-import { cstring } from "../sys/libc.ts";
+import { cstring, SysError } from "../sys/libc.ts";
 import { MNT_DETACH, mount, mountFlagsOf, MS, unmount } from "../sys/mount.ts";
 import type { MountEntry } from "./fstab.ts";
 import type { Rootfs } from "../sys/rootfs.ts";
@@ -41,12 +41,20 @@ export function mountEntry(
   } catch (error) {
     const message = `${entry.place}: cannot mount ${entry.source} on ${entry.target}: ${
       reasonOf(error)
-    }`;
+    }${hintOf(entry, error)}`;
     if (!entry.nofail) {
       throw Object.assign(error instanceof Error ? error : new Error(), { message });
     }
     if (!entry.silent) warn(`${message}: going on without it`);
   }
+}
+
+/** What the kernel means by EINVAL: below the source something is mounted that may not be uncovered. */
+function hintOf({ flags }: MountEntry, error: unknown): string {
+  const isPlainBind = (flags & MS.BIND) !== 0 && (flags & MS.REC) === 0;
+  const isRefused = error instanceof SysError && error.call === "open_tree" &&
+    error.code === "EINVAL";
+  return isPlainBind && isRefused ? ": where something is mounted below it, use rbind" : "";
 }
 
 /**

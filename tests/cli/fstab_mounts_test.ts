@@ -56,6 +56,8 @@ const failures: [line: string, message: string][] = [
   ["nosuchfs:/m:nosuchfs:x-create=dir", "cannot mount nosuchfs on /m: "],
   ["tmpfs:/m:tmpfs:x-create=dir,bogus=1", "cannot mount tmpfs on /m: "],
   ["one", "a mount needs a source and a target"],
+  // The whole of it would show what the host has covered.
+  ["/:/m:none:x-create=dir,bind", "where something is mounted below it, use rbind"],
 ];
 
 for (const user of users) {

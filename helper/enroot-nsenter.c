@@ -4,9 +4,11 @@
  * It is what a process with threads cannot do for itself; everything else of a start is done by the
  * program that it runs. The process stays the same: its PID is that of the command.
  */
+#include "descriptors.h"
 #include "namespaces.h"
 #include "report.h"
 #include "seccomp.h"
+#include "serve.h"
 #include "supervise.h"
 #include "target.h"
 #include "watch.h"
@@ -33,7 +35,11 @@ static const char usage[] =
     "  --envfile FILE  its environment: lines NAME=VALUE, and nothing else\n"
     "  --at-end FD     run what the file open as FD says, arguments that end in NUL, in the caller's\n"
     "                  namespaces when the new mount namespace is empty again\n"
-    "  --hold FD       keep FD open until then, and not in the command\n";
+    "  --hold FD       keep FD open until then, and not in the command; also in what --serve runs\n"
+    "  --serve FD      run what the file open as FD says, a program that mounts a file system and serves\n"
+    "                  it, in namespaces around those of the command; FD is then the mount. When the\n"
+    "                  program ends, so does all that is in the new mount namespace\n"
+    "  --on DIR        where that program mounts it\n";
 
 static int number(const char *text, const char *what)
 {
@@ -71,9 +77,18 @@ static void load_environment(const char *path)
     fclose(file);
 }
 
+/* What the caller had open is the command's: the processes of a parallel job talk over it. Not in the
+ * hardened flavour. */
+static void keep_from_container(void)
+{
+#ifdef ENROOT_HARDENED
+    close_others(NULL, 0);
+#endif
+}
+
 int main(int argc, char **argv)
 {
-    enum { TARGET = 1, PROCESS, LIKE, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, HELP, KIND };
+    enum { TARGET = 1, PROCESS, LIKE, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, SERVE, ON, HELP, KIND };
     static const int kinds[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC,
                                  CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWPID };
     static const struct option options[] = {
@@ -87,6 +102,7 @@ int main(int argc, char **argv)
         { "workdir", required_argument, NULL, WORKDIR },
         { "envfile", required_argument, NULL, ENVFILE },
         { "at-end", required_argument, NULL, AT_END }, { "hold", required_argument, NULL, HOLD },
+        { "serve", required_argument, NULL, SERVE }, { "on", required_argument, NULL, ON },
         { "help", no_argument, NULL, HELP },
         { NULL, 0, NULL, 0 },
     };
@@ -95,12 +111,15 @@ int main(int argc, char **argv)
     /* The last step of a start, from a sealed file in memory: what a container's file is executed by,
      * that file can execute again, and write to (lib/sys/sealed_program.ts). */
     if (argc > 3 && strcmp(argv[1], "--exec") == 0) {
+        keep_from_container();
         execv(argv[2], argv + 3);
         fail("cannot run %s: %s", argv[2], strerror(errno));
     }
+    const struct identity root = { 0, 0 }, own = { geteuid(), getegid() };
     struct watch_request request = { .command = -1, .kept_count = 0 };
+    struct serve_request served = { .command = -1 };
     bool remap_root = false, is_like_target = false;
-    int flags = 0, watcher = -1, process = -1;
+    int flags = 0, watcher = -1, server = -1, process = -1;
 
     for (int option; (option = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (option >= KIND && option < KIND + (int)(sizeof kinds / sizeof *kinds))
@@ -121,6 +140,10 @@ int main(int argc, char **argv)
             request.command = number(optarg, "descriptor");
         else if (option == HOLD && request.kept_count < MAX_KEPT)
             request.kept[request.kept_count++] = number(optarg, "descriptor");
+        else if (option == SERVE)
+            served.command = number(optarg, "descriptor");
+        else if (option == ON)
+            served.place = optarg;
         else {
             bool asked = option == HELP || option == 'h';
             fputs(usage, asked ? stdout : stderr);
@@ -138,20 +161,31 @@ int main(int argc, char **argv)
     if (request.command >= 0)
         watcher = start_watcher(&request);
     bool is_new = process < 0;
-    if (is_like_target && is_new) {
+    bool is_served = served.command >= 0;
+    if ((is_like_target && is_new) || (is_served && !is_new) || is_served != (served.place != NULL)) {
         fputs(usage, stderr);
         return 1;
     }
     if (is_like_target)
         read_likeness(process, &likeness);
+    if (is_served) {
+        /* Root in it is who the files of an image belong to. The command's namespaces are made within
+         * these, so nothing in it can get hold of the program, which still sees the host's files. */
+        make_namespaces(flags & (CLONE_NEWUSER | CLONE_NEWNS), &root);
+        served.kept = request.kept;
+        served.kept_count = request.kept_count;
+        server = start_serving(&served);
+    }
     if (is_new)
-        make_namespaces(flags, remap_root);
+        make_namespaces(flags, remap_root ? &root : &own);
     else {
         flags = join_namespaces(process, flags);
         close(process);
     }
     if (watcher >= 0)
         watch_namespace(watcher);
+    if (server >= 0)
+        watch_namespace(server);
     if (is_like_target)
         take_place(&likeness);
     if (flags & CLONE_NEWUSER && install_identity_filter() < 0)
@@ -166,6 +200,8 @@ int main(int argc, char **argv)
     if (flags & CLONE_NEWPID)
         fork_command(is_new);
 
+    if (is_like_target)
+        keep_from_container();
     execvp(argv[optind], argv + optind);
     fail_code(errno == ENOENT ? 127 : 126, "cannot run %s: %s", argv[optind], strerror(errno));
 }

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -47,14 +48,14 @@ static const char *advice(int reason)
     return reason == ENOSPC ? "the limit of user namespaces is reached" : "the kernel refuses them";
 }
 
-static void map_ids(uid_t uid, gid_t gid, bool remap_root)
+static void map_ids(const struct identity *inside, const struct identity *outside)
 {
     char map[64];
     /* Only then may a plain user map groups. */
     write_file("/proc/self/setgroups", "deny");
-    snprintf(map, sizeof map, "%u %u 1\n", remap_root ? 0 : uid, uid);
+    snprintf(map, sizeof map, "%u %u 1\n", inside->uid, outside->uid);
     write_file("/proc/self/uid_map", map);
-    snprintf(map, sizeof map, "%u %u 1\n", remap_root ? 0 : gid, gid);
+    snprintf(map, sizeof map, "%u %u 1\n", inside->gid, outside->gid);
     write_file("/proc/self/gid_map", map);
 }
 
@@ -70,16 +71,15 @@ static void raise_loopback(void)
     close(fd);
 }
 
-void make_namespaces(int flags, bool remap_root)
+void make_namespaces(int flags, const struct identity *inside)
 {
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
+    const struct identity outside = { geteuid(), getegid() };
     if (flags & CLONE_NEWUSER) {
         if (unshare(CLONE_NEWUSER) < 0) {
             int reason = errno;
             fail("cannot make a user namespace: %s (%s)", strerror(reason), advice(reason));
         }
-        map_ids(uid, gid, remap_root);
+        map_ids(inside, &outside);
     }
     if (unshare(flags & ~CLONE_NEWUSER) < 0)
         fail("cannot make namespaces: %s", strerror(errno));

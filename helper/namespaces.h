@@ -2,11 +2,17 @@
 #ifndef NAMESPACES_H
 #define NAMESPACES_H
 
-#include <stdbool.h>
+#include <sys/types.h>
 
-/* Make the namespaces of CLONE_NEW* flags; with a user namespace, the caller's ids are mapped to
- * themselves, or to 0. Ends the program on failure. */
-void make_namespaces(int flags, bool remap_root);
+/* Who somebody is. */
+struct identity {
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Make the namespaces of CLONE_NEW* flags; with a user namespace, the caller is `inside` in it, and
+ * nobody else is anybody. Ends the program on failure. */
+void make_namespaces(int flags, const struct identity *inside);
 
 /* Join those of a process that are named by the flags and are not the caller's already. The process is
  * given by its folder in /proc, open. A process namespace is the one of its children, and only children

@@ -7,20 +7,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { MAX_COMMAND = 64 * 1024, MAX_WORDS = 64 };
-
-/* A namespace as stat(2) tells it from others. */
-struct namespace_id {
-    dev_t device;
-    ino_t inode;
-};
 
 static int open_process(pid_t pid)
 {
@@ -35,9 +28,8 @@ static void wait_for_end(int process, int milliseconds)
         continue;
 }
 
-/* When a process was started, in ticks since the system was: field 22 of proc_pid_stat(5), the second
- * of which is a name that may hold anything. 0 when it has ended. */
-static unsigned long long start_time(pid_t pid)
+/* Field 22 of proc_pid_stat(5), the second of which is a name that may hold anything. */
+unsigned long long start_time(pid_t pid)
 {
     char path[64], text[1024];
     unsigned long long ticks = 0;
@@ -69,7 +61,17 @@ static bool is_ours(pid_t pid)
     return is_found && uid == getuid();
 }
 
-/* A process in the namespace, 0 when there is none, -1 when that could not be seen. The kernel shows nothing of one that executes what
+/* Whether a process is in a mount namespace; when that cannot be told, errno says why. */
+static bool is_member(pid_t pid, const struct namespace_id *wanted)
+{
+    char path[64];
+    struct stat found;
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)pid);
+    errno = 0;
+    return stat(path, &found) == 0 && found.st_dev == wanted->device && found.st_ino == wanted->inode;
+}
+
+/* Another process in the namespace, 0 when there is none, -1 when that could not be seen. The kernel shows nothing of one that executes what
  * it may not read: if it is the user's, and no older than the first member, it counts as one, and
  * `is_sure` tells. */
 static pid_t find_member(const struct namespace_id *wanted, unsigned long long since, bool *is_sure)
@@ -81,19 +83,16 @@ static pid_t find_member(const struct namespace_id *wanted, unsigned long long s
         return -1;
     errno = 0;
     for (struct dirent *entry; found == 0 && (entry = readdir(proc)) != NULL; errno = 0) {
-        char path[sizeof entry->d_name + 8];
-        struct stat namespace;
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
         pid_t pid = (pid_t)atoi(entry->d_name);
-        snprintf(path, sizeof path, "%s/ns/mnt", entry->d_name);
-        if (fstatat(dirfd(proc), path, &namespace, 0) == 0) {
-            if (namespace.st_dev == wanted->device && namespace.st_ino == wanted->inode)
-                found = pid;
-        } else if (maybe == 0 && (errno == EACCES || errno == EPERM) && is_ours(pid) &&
-                   start_time(pid) >= since) {
+        if (pid == getpid())
+            continue;
+        if (is_member(pid, wanted))
+            found = pid;
+        else if (maybe == 0 && (errno == EACCES || errno == EPERM) && is_ours(pid) &&
+                 start_time(pid) >= since)
             maybe = pid;
-        }
     }
     if (found == 0 && maybe == 0 && errno != 0)
         maybe = -1;
@@ -125,7 +124,21 @@ static void wait_until_empty(const struct namespace_id *namespace, unsigned long
     }
 }
 
-static void run_command(int file)
+void end_members(const struct namespace_id *namespace, unsigned long long since)
+{
+    bool is_sure;
+    for (pid_t pid; (pid = find_member(namespace, since, &is_sure)) != 0 && is_sure;) {
+        int process = open_process(pid);
+        /* Between the two the number may have become another's. */
+        if (process >= 0 && is_member(pid, namespace) &&
+            syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0)
+            wait_for_end(process, 1000);
+        if (process >= 0)
+            close(process);
+    }
+}
+
+void run_command(int file)
 {
     static char text[MAX_COMMAND];
     char *words[MAX_WORDS + 1];
@@ -175,6 +188,38 @@ static void close_on_exec(int fd)
         fail("descriptor %d is not open", fd);
 }
 
+bool detach_process(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child < 0)
+        fail("cannot start a watcher: %s", strerror(errno));
+    if (child == 0) {
+        setsid();
+        pid_t grandchild = fork();
+        if (grandchild == 0)
+            return true;
+        _exit(grandchild < 0);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status != 0)
+        fail("cannot start a watcher");
+    return false;
+}
+
+bool own_namespace(struct namespace_id *id)
+{
+    struct stat own;
+    /* It is sent as it is, with what lies between its members. */
+    memset(id, 0, sizeof *id);
+    if (stat("/proc/self/ns/mnt", &own) < 0)
+        return false;
+    id->device = own.st_dev;
+    id->inode = own.st_ino;
+    return true;
+}
+
 int start_watcher(const struct watch_request *request)
 {
     int ends[2];
@@ -182,23 +227,10 @@ int start_watcher(const struct watch_request *request)
     unsigned long long since = start_time(getpid());
     if (main_process < 0 || pipe2(ends, O_CLOEXEC) < 0)
         fail("cannot watch this process: %s", strerror(errno));
-    pid_t child = fork();
-    if (child < 0)
-        fail("cannot start a watcher: %s", strerror(errno));
-    if (child == 0) {
-        /* Twice, so that it is no child of what this process becomes, which would not expect one. */
-        setsid();
-        pid_t grandchild = fork();
-        if (grandchild != 0)
-            _exit(grandchild < 0);
+    if (detach_process()) {
         close(ends[1]);
         watch(request, ends[0], main_process, since);
     }
-    int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (status != 0)
-        fail("cannot start a watcher");
     close(ends[0]);
     close(main_process);
     close_on_exec(request->command);
@@ -209,13 +241,9 @@ int start_watcher(const struct watch_request *request)
 
 void watch_namespace(int watcher)
 {
-    struct stat own;
     struct namespace_id namespace;
-    memset(&namespace, 0, sizeof namespace);
-    if (stat("/proc/self/ns/mnt", &own) < 0)
+    if (!own_namespace(&namespace))
         fail("cannot look at the mount namespace: %s", strerror(errno));
-    namespace.device = own.st_dev;
-    namespace.inode = own.st_ino;
     if (write(watcher, &namespace, sizeof namespace) != sizeof namespace)
         fail("the watcher has ended: %s", strerror(errno));
     close(watcher);

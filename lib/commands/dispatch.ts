@@ -11,6 +11,7 @@ import { command as batch } from "./batch.ts";
 import type { Command, Context } from "./command.ts";
 import { command as create } from "./create.ts";
 import { command as enter } from "./enter.ts";
+import { command as enterImage } from "./enter_image.ts";
 import { command as exec } from "./exec.ts";
 import { command as help } from "./help.ts";
 import { command as info } from "./info.ts";
@@ -73,6 +74,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Show the digest of an image",
     load: async () => (await import("./cold.ts")).digestCommand,
   },
+  prewarm: {
+    summary: "Have many images at hand before they are needed",
+    load: async () => (await import("./cold.ts")).prewarmCommand,
+  },
   cache: {
     summary: "Look after what is kept of images",
     load: async () => (await import("./cold.ts")).cacheCommand,
@@ -98,6 +103,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./cold.ts")).installHelperCommand,
   },
   "internal-enter": { load: () => enter },
+  "internal-enter-image": { load: () => enterImage },
+  "internal-serve-overlay": {
+    load: async () => (await import("./cold.ts")).serveOverlayCommand,
+  },
   "internal-mount": { load: () => mount },
   "internal-cdi": { load: async () => (await import("./cold.ts")).cdiCommand },
   "internal-release": { load: () => release },

@@ -17,8 +17,10 @@ import { templateIdOf } from "./template_id.ts";
 export interface ImageFile {
   /** Absolute. */
   readonly path: string;
-  /** What it points to; absent: it is a squashfs file. */
+  /** What it points to; absent: it is the image itself. */
   readonly pointer?: Pointer;
+  /** Whether it is a ZFS stream, and no squashfs file. */
+  readonly isStream?: boolean;
 }
 
 /**
@@ -31,7 +33,9 @@ export interface ImageFile {
 export async function readImageFile(path: string): Promise<ImageFile | undefined> {
   const pointer = await readPointer(path);
   if (pointer !== undefined) return { path, pointer };
-  return await isSquashfs(path) ? { path } : undefined;
+  if (await isSquashfs(path)) return { path };
+  const { isZfsStream } = await import("./cold.ts");
+  return isZfsStream(path) ? { path, isStream: true } : undefined;
 }
 
 /**
@@ -48,19 +52,14 @@ export async function useImageFile(
   { image, signal }: { readonly image: ImageFile; readonly signal: AbortSignal },
   use: (template: TemplateReference) => Promise<void>,
 ): Promise<void> {
-  const { path, pointer } = image;
+  const { path, pointer, isStream = false } = image;
   // What is loaded here and below is more than all the rest, and a cached image needs none of it.
   if (pointer === undefined) {
-    const { useSquashfs } = await import("./cold.ts");
-    return await useSquashfs(context, config, store, { path, signal }, use);
+    const { useSquashfs, useZfsFile } = await import("./cold.ts");
+    const useFile = isStream ? useZfsFile : useSquashfs;
+    return await useFile(context, config, store, { path, signal }, use);
   }
-  if (!store.capabilities.keepsTemplates) {
-    throw new EnrootError(
-      "pointer-on-dir",
-      `${path} is a pointer to an image in a ZFS store: set ENROOT_STORAGE_BACKEND=zfs, ` +
-        "or import the image with --format=squashfs",
-    );
-  }
+  if (!store.capabilities.keepsTemplates) throw pointerOnDir(path);
   try {
     await use({ id: templateIdOf(config, hexOf(pointer.imageId)) });
   } catch (error) {
@@ -69,4 +68,13 @@ export async function useImageFile(
     const { useImportedAgain } = await import("./cold.ts");
     await useImportedAgain(context, config, store, { pointer, signal }, use);
   }
+}
+
+/** Why a pointer is of no use where templates are not kept. */
+export function pointerOnDir(path: string): EnrootError {
+  return new EnrootError(
+    "pointer-on-dir",
+    `${path} is a pointer to an image in a ZFS store: set ENROOT_STORAGE_BACKEND=zfs, ` +
+      "or import the image with --format=squashfs",
+  );
 }

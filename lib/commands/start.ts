@@ -13,8 +13,8 @@ import { readScript, startContainer } from "./start_container.ts";
 export const command: Command = {
   usage: `start [OPTION]… NAME|IMAGE [COMMAND [ARG…]]
 
-Start a container, or on the zfs backend an image file, in a container that is gone
-when it ends. The command runs with the PID of this process.
+Start a container, or an image file, in a container that is gone when it ends. The
+command runs with the PID of this process.
 
   -c, --conf FILE      run a configuration script first: bash with any of the functions
                        environ, mounts, hooks and rc

@@ -11,15 +11,30 @@ import { defaultsPath, helperPath, libraryPath, selfCommand } from "../process/a
 import { callerState } from "../process/caller.ts";
 import { withTermination } from "../process/signals.ts";
 import { hostUser } from "../runtime/host_user.ts";
+import { rootName } from "../runtime/image_root.ts";
+import { imageServer } from "../runtime/image_server.ts";
 import type { Plan, TextFile } from "../runtime/plan.ts";
 import { settingsOf } from "../runtime/script_settings.ts";
-import { type AtEnd, findHooks, readConfigFiles, readText, start } from "../runtime/start.ts";
+import {
+  type AtEnd,
+  findHooks,
+  readConfigFiles,
+  readText,
+  type Server,
+  start,
+} from "../runtime/start.ts";
 import { noSuchContainer } from "../storage/container_errors.ts";
 import { type ContainerName, parseContainerName } from "../storage/container_name.ts";
-import { type Container, type Ephemeral, makesEphemerals, type Store } from "../storage/store.ts";
+import {
+  type Container,
+  type Ephemeral,
+  type EphemeralStore,
+  makesEphemerals,
+  type Store,
+} from "../storage/store.ts";
 import { existsSync } from "../sys/exists.ts";
 import type { Context } from "./command.ts";
-import { type ImageFile, readImageFile, useImageFile } from "./image_file.ts";
+import { type ImageFile, pointerOnDir, readImageFile, useImageFile } from "./image_file.ts";
 import type { ParsedOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -52,26 +67,25 @@ export async function startContainer(
   const target = await findTarget(store, operand ?? rootfsOf(settings, script));
   // Undone only when the start fails: after it this process is the container's.
   await using undo = new AsyncDisposableStack();
-  let path: string;
-  let atEnd: AtEnd | undefined;
-  if (target.image === undefined) path = target.container.path;
-  else {
-    const ephemeral = undo.use(await ephemeralOf(context, config, store, target.image));
-    path = ephemeral.path;
-    atEnd = releaseOf(config, ephemeral);
-  }
+  const root = target.image === undefined
+    ? { path: target.container.path }
+    : makesEphemerals(store)
+    ? undo.use(await ephemeralRoot(context, config, store, target.image))
+    : servedRoot(config, target.image);
   const switches = switchesOf(config, options);
   const user = switches.remapRoot ? undefined : await hostUser();
   return start({
     plan: {
-      ...planOf(config, switches, options, path, words, script),
+      ...planOf(config, switches, options, root.path, words, script),
       ...(user === undefined ? {} : { user }),
+      ...("image" in root ? { image: root.image } : {}),
     },
     unshare: switches.unshare,
     userNamespace: !(Deno.uid() === 0 && config.allowSuperuser),
     helper: helperPath("enroot-nsenter"),
-    secondStage: [...selfCommand(), "internal-enter"],
-    ...(atEnd === undefined ? {} : { atEnd }),
+    secondStage: [...selfCommand(), "server" in root ? "internal-enter-image" : "internal-enter"],
+    ...("atEnd" in root ? { atEnd: root.atEnd } : {}),
+    ...("server" in root ? { server: root.server } : {}),
     environment: Deno.env.toObject(),
   });
 }
@@ -147,20 +161,13 @@ async function findContainer(store: Store, operand: string): Promise<Container |
   return await store.container(name);
 }
 
-/** A throw-away container of an image file. */
-async function ephemeralOf(
+/** A throw-away container of an image file, and what destroys it. */
+async function ephemeralRoot(
   context: Context,
   config: Config,
-  store: Store,
+  store: EphemeralStore,
   image: ImageFile,
-): Promise<Ephemeral> {
-  if (!makesEphemerals(store)) {
-    throw new EnrootError(
-      "not-a-container",
-      `${image.path} is an image file, which only the zfs backend starts: make a container of it ` +
-        "with 'enroot create', and start that",
-    );
-  }
+): Promise<AsyncDisposable & { readonly path: string; readonly atEnd: AtEnd }> {
   store.ready();
   let ephemeral: Ephemeral | undefined;
   await withTermination((signal) =>
@@ -169,14 +176,31 @@ async function ephemeralOf(
     })
   );
   if (ephemeral === undefined) throw new Error("the image file was not used");
-  return ephemeral;
+  const { id, lock, path } = ephemeral;
+  const atEnd = {
+    argv: [...selfCommand(), "internal-release", config.dataPath, id],
+    hold: [lock, ...callerState().programs.values()],
+  };
+  const destroy = ephemeral;
+  return { path, atEnd, [Symbol.asyncDispose]: () => destroy[Symbol.asyncDispose]() };
 }
 
-/** What the watcher does when the container has ended. */
-function releaseOf({ dataPath }: Config, { id, lock }: Ephemeral): AtEnd {
+/** A root folder that is made of an image file inside the namespaces, and gone with them. */
+function servedRoot(
+  { runtimePath, nativeOverlayfs }: Config,
+  { path: image, pointer }: ImageFile,
+): { readonly path: string; readonly image: "mount" | "overlay"; readonly server: Server } {
+  if (pointer !== undefined) throw pointerOnDir(image);
+  const argv = imageServer({
+    image,
+    place: runtimePath,
+    isNative: nativeOverlayfs,
+    overlayStage: [...selfCommand(), "internal-serve-overlay"],
+  });
   return {
-    argv: [...selfCommand(), "internal-release", dataPath, id],
-    hold: [lock, ...callerState().programs.values()],
+    path: `${runtimePath}/${rootName}`,
+    image: nativeOverlayfs ? "overlay" : "mount",
+    server: { argv, place: runtimePath, hold: [...callerState().programs.values()] },
   };
 }
 

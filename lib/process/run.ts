@@ -73,6 +73,7 @@ export const keptStderr = 16_384;
 const packages: Readonly<Record<string, string>> = {
   bash: "bash",
   docker: "docker.io",
+  "fuse-overlayfs": "fuse-overlayfs",
   podman: "podman",
   mksquashfs: "squashfs-tools",
   unsquashfs: "squashfs-tools",

@@ -26,6 +26,8 @@ export interface Hook {
 export interface Plan {
   /** The container's root folder, absolute. */
   readonly rootfs: string;
+  /** How the root folder is made of an image's file system; absent: it is there. */
+  readonly image?: "mount" | "overlay";
   /** `ENROOT_RUNTIME_PATH`; it exists. */
   readonly runtimePath: string;
   /** The files of `mounts.d`, in order. */

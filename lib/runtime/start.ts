@@ -20,10 +20,22 @@ export interface StartRequest {
   readonly helper: string;
   /** The arguments that start this program's second stage; the plan's descriptor is added. */
   readonly secondStage: readonly string[];
+  /** What serves the file system of an image; the second stage is given its mount after the plan. */
+  readonly server?: Server;
   /** What is run when nothing is left of the container: by a watcher, outside. */
   readonly atEnd?: AtEnd;
   /** The environment of this process, as it is: what the launcher hid stays hidden. */
   readonly environment: Readonly<Record<string, string>>;
+}
+
+/** A program that mounts a file system and serves it, in namespaces around the container's. */
+export interface Server {
+  /** The program, absolute, and its arguments. */
+  readonly argv: readonly string[];
+  /** Where it mounts: an existing folder, absolute. */
+  readonly place: string;
+  /** Descriptors that it needs. */
+  readonly hold: readonly number[];
 }
 
 /** What a watcher runs when a container has ended, however it has. */
@@ -44,22 +56,28 @@ export function start(request: StartRequest): never {
   const descriptor = createMemoryFile("enroot-plan");
   const bytes = new TextEncoder().encode(JSON.stringify(plan));
   must(writeAll(descriptor, bytes), "write", "the plan of the start");
+  const { server, atEnd } = request;
+  const served = server === undefined ? undefined : wordsFile("enroot-serve", server);
+  const watched = atEnd === undefined ? undefined : wordsFile("enroot-at-end", atEnd);
   const argv = [
-    ...[helper, ...watchOptions(request.atEnd), "--mount", ...unshare.map((kind) => `--${kind}`)],
+    ...[helper, "--mount", ...unshare.map((kind) => `--${kind}`)],
     ...(request.userNamespace ? ["--user"] : []),
     ...(plan.remapRoot ? ["--remap-root"] : []),
-    ...["--", ...secondStage, String(descriptor)],
+    ...(watched === undefined ? [] : ["--at-end", ...watched]),
+    ...(served === undefined ? [] : ["--serve", ...served, "--on", server?.place ?? ""]),
+    // In the place of the program's words there is its mount then.
+    ...["--", ...secondStage, String(descriptor), ...(served ?? []).slice(0, 1)],
   ];
   execve(helper, argv, environment);
 }
 
-function watchOptions(atEnd: AtEnd | undefined): string[] {
-  if (atEnd === undefined) return [];
-  const file = createMemoryFile("enroot-at-end");
-  const words = atEnd.argv.map((word) => `${word}\0`).join("");
-  must(writeAll(file, new TextEncoder().encode(words)), "write", "the command of the watcher");
-  for (const descriptor of atEnd.hold) keepOnExec(descriptor);
-  return ["--at-end", String(file), ...atEnd.hold.flatMap((each) => ["--hold", String(each)])];
+/** A program as the helper takes it: the number of a file with its words, and what it holds. */
+function wordsFile(name: string, { argv, hold }: AtEnd | Server): string[] {
+  const file = createMemoryFile(name);
+  const words = argv.map((word) => `${word}\0`).join("");
+  must(writeAll(file, new TextEncoder().encode(words)), "write", `the words of ${argv[0]}`);
+  for (const descriptor of hold) keepOnExec(descriptor);
+  return [String(file), ...hold.flatMap((each) => ["--hold", String(each)])];
 }
 
 /**

@@ -19,11 +19,14 @@ const packages = {
   "file": "file",
   "git": "git",
   "squashfs-tools": "mksquashfs",
+  "squashfuse": "squashfuse_ll",
+  "fuse-overlayfs": "fuse-overlayfs",
   "docker-registry": "docker-registry",
   "docker.io": "dockerd",
   "podman": "podman",
   "skopeo": "skopeo",
   "umoci": "umoci",
+  "buildah": "buildah",
   "debootstrap": "debootstrap",
   "busybox-static": "busybox",
   "pigz": "pigz",
@@ -34,12 +37,27 @@ const packages = {
   "attr": "setfattr",
   "openssl": "openssl",
   "tmux": "tmux",
+  "zsh": "zsh",
+  "fish": "fish",
+  "man-db": "man",
+  "groff-base": "groff",
+  "mandoc": "mandoc",
   "strace": "strace",
   "shellcheck": "shellcheck",
   "procps": "ps",
   "libcap2-bin": "setcap",
+  "debhelper": "dh",
+  "lintian": "lintian",
+  "rpm": "rpmbuild",
+  "xz-utils": "xz",
+  "apparmor": "apparmor_parser",
   "qemu-system-x86": "qemu-system-x86_64",
   "libelf1": "/usr/lib/x86_64-linux-gnu/libelf.so.1",
+  "openssh-server": "sshd",
+  "munge": "munged",
+  "slurmctld": "slurmctld",
+  "slurmd": "slurmd",
+  "slurm-client": "srun",
 } as const satisfies Record<string, string>;
 
 /** A package of the table. */
@@ -48,6 +66,12 @@ export type Package = keyof typeof packages;
 /** What the build needs: the C programs and squashfs. */
 export const buildPackages: readonly Package[] = [
   ...["gcc", "make", "musl-tools", "libc6-dev", "linux-libc-dev", "squashfs-tools"] as const,
+];
+
+/** What making packages needs. */
+export const releasePackages: readonly Package[] = [
+  ...buildPackages,
+  ...["debhelper", "rpm", "xz-utils"] as const,
 ];
 
 /** What the quickstart needs. */
@@ -70,6 +94,10 @@ const services: Partial<Record<Package, readonly string[]>> = {
   "docker-registry": ["docker-registry"],
   "docker.io": ["docker.socket", "docker", "containerd"],
   "podman": ["podman.socket", "podman", "podman-auto-update.timer"],
+  "openssh-server": ["ssh"],
+  "munge": ["munge"],
+  "slurmctld": ["slurmctld"],
+  "slurmd": ["slurmd"],
 };
 
 /**

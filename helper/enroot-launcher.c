@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define NO_CACHE "DENO_DIR=/dev/null/none"
+
 extern char **environ;
 
 /* Where it was tried, and why it did not work there: shown when it works nowhere. */
@@ -78,6 +80,9 @@ static bool find_folder(const struct payload *payload, const char *executable, s
 {
     if (find_installed(payload, executable, folder))
         return true;
+    if (!payload->is_whole)
+        fail("the files of %s are missing, changed, or not root's alone, in %s: install it again",
+             executable, folder->path);
     /* A start mounts something over the runtime path: what is unpacked lies beside it, not in it. */
     const char *cache = variable("ENROOT_CACHE_PATH");
     const char *temporary = variable("ENROOT_TEMP_PATH");
@@ -143,8 +148,8 @@ static char *expand(const char *word, const char *folder)
     return text;
 }
 
-/* Run the program for its own sake, silently. It is no loss when that fails. */
-static void run_once(const char *program, char **words, char *const *environment)
+/* Run the program for its own sake, silently: true when it succeeded. */
+static bool run_once(const char *program, char **words, char *const *environment)
 {
     const unsigned limit = 20;
     pid_t child = fork();
@@ -162,8 +167,41 @@ static void run_once(const char *program, char **words, char *const *environment
         execve(program, words, environment);
         _exit(126);
     }
-    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+    int status = -1;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
+    return child > 0 && status == 0;
+}
+
+/* How the program is run. */
+struct invocation {
+    const char *program;
+    char **words; /* with room for two more */
+    size_t n;
+    const char **extra; /* its own variables; the first is where the cache is */
+    const char *invoked_as;
+    const char *executable;
+};
+
+static char *const *variables_of(const struct invocation *how)
+{
+    return caller_environment(environ, how->invoked_as, how->executable, how->extra);
+}
+
+/* Have the runtime keep what it compiles and finds out: true when that is there. */
+static bool fill_cache(const struct invocation *how, const char *folder)
+{
+    const char *filling = join(folder, "/" NEW_CACHE), *cache = join(folder, "/" CACHE);
+    /* It is only kept when the program ends by itself, which no command does. */
+    how->extra[0] = join("DENO_DIR=", filling);
+    how->words[how->n] = expand("internal-warm", "");
+    bool is_filled = run_once(how->program, how->words, variables_of(how));
+    how->extra[0] = NO_CACHE;
+    how->words[how->n] = expand("internal-checkpoint", "");
+    how->words[how->n + 1] = expand(filling, "");
+    is_filled = is_filled && run_once(how->program, how->words, variables_of(how));
+    how->words[how->n + 1] = NULL;
+    return is_filled && rename(filling, cache) == 0;
 }
 
 int main(int argc, char **argv)
@@ -193,30 +231,27 @@ int main(int argc, char **argv)
     char program[PATH_MAX];
     snprintf(program, sizeof program, "%s", words[0]);
     const char *programs = NULL;
-    if (folder.is_noexec) {
+    if (folder.is_noexec && payload.is_whole) {
         int fd = -1;
         programs = load_programs(&payload, &fd);
         snprintf(program, sizeof program, "/proc/self/fd/%d", fd);
     }
-    /* The runtime keeps what it found out about the program in databases with dozens of locks at each
-     * start: not over a network. It reads ~/.npmrc, and fails when that is not to its liking. */
+    /* The runtime reads ~/.npmrc, and fails when that is not to its liking. */
     /* Certificates are those of the system, as for every other program here. */
-    const char *cache = join(folder.path, "/cache");
+    /* Where there is no node, it would be one itself, by a change of what PATH its programs get. */
     const char *extra[] = {
-        join("DENO_DIR=", folder.is_ours ? cache : "/dev/null/none"), join("HOME=", folder.path),
-        "DENO_NO_UPDATE_CHECK=1", "DENO_TLS_CA_STORE=system", programs, NULL,
+        NO_CACHE, join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1", "DENO_TLS_CA_STORE=system",
+        "DENO_DISABLE_NODE_SHIM=1", programs, NULL,
     };
-    const char *invoked_as = argc > 0 ? argv[0] : "enroot";
-    char *const *variables = caller_environment(environ, invoked_as, executable, extra);
-    if (folder.is_new && folder.is_ours && !folder.is_noexec) {
-        /* What it compiled is only kept when it ends by itself, which no command does. */
-        words[n] = expand("internal-warm", "");
-        run_once(program, words, variables);
-        extra[0] = "DENO_DIR=/dev/null/none";
-        words[n] = expand("internal-checkpoint", "");
-        words[n + 1] = expand(cache, "");
-        run_once(program, words, caller_environment(environ, invoked_as, executable, extra));
-    }
+    const struct invocation invocation = {
+        .program = program, .words = words, .n = n, .extra = extra,
+        .invoked_as = argc > 0 ? argv[0] : "enroot", .executable = executable,
+    };
+    /* Until the cache is whole none is used: the runtime would fill it behind the program's back, at a
+     * time when its path leads into a container. */
+    if (folder.is_warm || (folder.is_claimed && fill_cache(&invocation, folder.path)))
+        extra[0] = join("DENO_DIR=", join(folder.path, "/" CACHE));
+    char *const *variables = variables_of(&invocation);
     for (int i = 1; i < argc; i++)
         words[n++] = argv[i];
     words[n] = NULL;

@@ -7,6 +7,10 @@
 #include <limits.h>
 #include <stdbool.h>
 
+/* In an unpacked payload: the cache, and the one that is being filled. */
+#define CACHE "cache"
+#define NEW_CACHE "cache.new"
+
 /* A folder of ours that holds unpacked payloads: `name`, in `parent`. */
 struct place {
     const char *parent; /* NULL: there is no such place */
@@ -17,9 +21,9 @@ struct place {
 /* An unpacked payload. */
 struct folder {
     char path[PATH_MAX];
-    bool is_noexec; /* programs cannot be executed from there */
-    bool is_ours;   /* we may write there, and it is on a file system of this machine */
-    bool is_new;    /* it was unpacked just now */
+    bool is_noexec;  /* programs cannot be executed from there */
+    bool is_warm;    /* what the runtime finds out about the program is there to be read */
+    bool is_claimed; /* ours, and it is up to this process to find that out */
 };
 
 /*

@@ -28,14 +28,17 @@ static bool parse_line(struct payload *payload, char *line, off_t end)
         payload->words[payload->n_words++] = line + 2;
         return true;
     }
-    long long offset, size;
+    long long offset = 0, size;
     unsigned mode;
     int at = 0;
-    if (payload->n_files == MAX_FILES ||
-        sscanf(line, "f %o %lld %lld %n", &mode, &offset, &size, &at) != 3 || at == 0 ||
-        offset < 0 || size < 0 || offset > end || size > end - offset || line[at] == '\0' ||
-        line[at] == '/' || strstr(line + at, "..") != NULL)
+    bool is_here = line[0] == 'f';
+    bool is_file = is_here ? sscanf(line, "f %o %lld %lld %n", &mode, &offset, &size, &at) == 3
+                           : sscanf(line, "i %o %lld %n", &mode, &size, &at) == 2;
+    if (payload->n_files == MAX_FILES || !is_file || at == 0 || offset < 0 || size < 0 ||
+        (is_here && (offset > end || size > end - offset)) || line[at] == '\0' || line[at] == '/' ||
+        strstr(line + at, "..") != NULL)
         return false;
+    payload->is_whole = payload->is_whole && is_here;
     payload->files[payload->n_files++] = (struct packed_file){
         .name = line + at, .offset = offset, .size = size, .mode = mode & 0755,
     };
@@ -63,6 +66,7 @@ void read_payload(struct payload *payload, const char *executable)
         damaged(executable);
     table[size] = '\0';
     payload->n_files = payload->n_words = 0;
+    payload->is_whole = true;
     for (char *line = table, *end; *line != '\0'; line = end + 1) {
         end = strchr(line, '\n');
         if (end == NULL)

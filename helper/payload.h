@@ -10,6 +10,7 @@
  * The format, written by packaging/payload.ts: the files, one after the other; a table of lines
  *
  *     f MODE OFFSET SIZE NAME     a file: octal, decimal, decimal, a path without ..
+ *     i MODE SIZE NAME            a file that is not in here: a package has installed it
  *     a WORD                      a word of the command; @ stands for the folder
  *
  * and a trailer of 104 bytes: "ENROOTP1", the table's offset and size in 16 hex digits each, and the
@@ -30,6 +31,7 @@ struct payload {
     size_t n_files;
     const char *words[MAX_WORDS + 1];
     size_t n_words;
+    bool is_whole; /* every file is in here */
 };
 
 /* Read the table of the running executable. Ends the program when there is none, or a wrong one. */

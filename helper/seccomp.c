@@ -92,8 +92,13 @@ int install_identity_filter(void)
     emit(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 
     struct sock_fprog prog = { .len = length, .filter = program };
+#ifdef ENROOT_HARDENED
+    const unsigned flags = 0;
+#else
     /* Without this flag older kernels turn on costly mitigations for everything that is filtered. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog) == 0)
+    const unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+#endif
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) == 0)
         return 0;
     return errno == EINVAL ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) : -1;
 }

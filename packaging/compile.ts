@@ -12,10 +12,11 @@ import { makeImportsLazy } from "./lazy_imports.ts";
 import { pack, type PackedFile } from "./payload.ts";
 
 const top = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
-const helpers = ["enroot-nsenter", "enroot-zfs-mount"];
+/** The C programs that come with the launcher's. */
+export const helpers: readonly string[] = ["enroot-nsenter", "enroot-zfs-mount"];
 
 /** Files and command of a payload. */
-interface Contents {
+export interface Contents {
   readonly files: readonly PackedFile[];
   readonly words: readonly string[];
 }
@@ -35,7 +36,8 @@ function run(...argv: string[]): Promise<void> {
   return runIn(top, ...argv);
 }
 
-async function filesIn(folder: string, prefix: string): Promise<PackedFile[]> {
+/** The files in a folder and below it, named with a prefix. */
+export async function filesIn(folder: string, prefix: string): Promise<PackedFile[]> {
   const found: PackedFile[] = [];
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     const path = `${folder}/${name}`;
@@ -59,7 +61,7 @@ async function entries(): Promise<string[]> {
  * The names of a bundle's parts depend on the paths of all modules, seen from the folder it is made
  * in. So it is made of a copy that has its packages in it: then they are the same wherever this is.
  */
-async function bundled(work: string): Promise<Contents> {
+async function bundled(work: string, runtime: string): Promise<Contents> {
   const copy = `${work}/source`;
   await Deno.mkdir(copy);
   const parts = ["main.ts", "deno.json", "deno.lock", "lib", "workers"];
@@ -77,7 +79,7 @@ async function bundled(work: string): Promise<Contents> {
     await Deno.writeTextFile(path, makeImportsLazy(await Deno.readTextFile(path)));
   }
   return {
-    files: [{ name: runtimeName, path: Deno.execPath(), mode: 0o755 }, ...scripts],
+    files: [{ name: runtimeName, path: runtime, mode: 0o755 }, ...scripts],
     words: [`@/${runtimeName}`, ...runtimeFlags, "@/main.js"],
   };
 }
@@ -105,6 +107,40 @@ export interface CompileOptions {
   readonly launcher?: string;
 }
 
+/**
+ * What goes into a payload, but for the helpers.
+ *
+ * @param work an empty folder, for what is made; it is needed as long as the contents are
+ * @param runtime that of another architecture, in place of the one that runs this
+ * @throws {Error} when a program that is needed fails
+ */
+export async function makeContents(
+  work: string,
+  runtime: string = Deno.execPath(),
+): Promise<Contents> {
+  const { files, words } = isCompiled() ? await compiled(work) : await bundled(work, runtime);
+  const more = [
+    ...await filesIn(`${top}/packaging/etc`, "etc/"),
+    ...await filesIn(`${top}/packaging/lib`, "lib/"),
+  ];
+  return { files: [...files, ...more], words };
+}
+
+/** The contents with the helpers of a folder. */
+export function withHelpers({ files, words }: Contents, folder: string): Contents {
+  const own = helpers.map((name) => ({
+    name: `libexec/${name}`,
+    path: `${folder}/${name}`,
+    mode: 0o755,
+  }));
+  return { files: [...files, ...own], words };
+}
+
+/** Whether `deno compile` makes the program. */
+function isCompiled(): boolean {
+  return Deno.env.get("DENORT_BIN") !== undefined;
+}
+
 /** Make the executable. @returns its path @throws {Error} when a program that is needed fails */
 export async function compile(
   log: (line: string) => void,
@@ -116,24 +152,12 @@ export async function compile(
   await run("make", "-s", "-C", "helper");
   const work = await Deno.makeTempDir();
   try {
-    const isCompiled = Deno.env.get("DENORT_BIN") !== undefined;
-    const { files, words } = isCompiled ? await compiled(work) : await bundled(work);
-    const build = `${top}/helper/build`;
-    const all = [
-      ...files,
-      ...helpers.map((name) => ({
-        name: `libexec/${name}`,
-        path: `${build}/${name}`,
-        mode: 0o755,
-      })),
-      ...await filesIn(`${top}/packaging/etc`, "etc/"),
-      ...await filesIn(`${top}/packaging/lib`, "lib/"),
-    ];
+    const { files, words } = withHelpers(await makeContents(work), `${top}/helper/build`);
     await Deno.mkdir(output.slice(0, output.lastIndexOf("/")), { recursive: true });
-    const { id, size } = await pack(launcher, all, words, output);
+    const { id, size } = await pack(launcher, files, words, output);
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     log(
-      `Made ${output} (${isCompiled ? "compiled" : "bundled"} form, ` +
+      `Made ${output} (${isCompiled() ? "compiled" : "bundled"} form, ` +
         `${(size / 2 ** 20).toFixed(0)} MiB, content ${id.slice(0, 12)}) in ${seconds} s`,
     );
     return output;

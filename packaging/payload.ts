@@ -23,6 +23,12 @@ export interface PackSummary {
   readonly size: number;
 }
 
+/** Where the files are. */
+export interface PackOptions {
+  /** In a folder that a package installs, and not in the executable. */
+  readonly isInstalled?: boolean;
+}
+
 /** What the launcher has room for. */
 const mostFiles = 256;
 const mostWords = 32;
@@ -30,7 +36,8 @@ const mostWords = 32;
 /**
  * Write an executable: the launcher, the files by name, their table, and the trailer.
  *
- * The same files make the same bytes. The output is there whole or not at all.
+ * The same files make the same bytes. The output is there whole or not at all. The content id is that
+ * of the files, wherever they are.
  *
  * @param words the command that the launcher becomes; a word that begins with `@` is below the folder
  * @throws {Error} when the table cannot say it: too many files or words, or a name with odd characters
@@ -40,6 +47,7 @@ export async function pack(
   files: readonly PackedFile[],
   words: readonly string[],
   output: string,
+  { isInstalled = false }: PackOptions = {},
 ): Promise<PackSummary> {
   if (files.length > mostFiles || words.length > mostWords) {
     throw new Error(
@@ -70,6 +78,11 @@ export async function pack(
     for (const { name, path, mode } of files.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
       const begin = offset;
       using source = await Deno.open(path);
+      if (isInstalled) {
+        for await (const bytes of source.readable) hash.update(bytes);
+        table.push(`i ${mode.toString(8)} ${(await Deno.stat(path)).size} ${name}`);
+        continue;
+      }
       for await (const bytes of source.readable) await write(bytes, true);
       table.push(`f ${mode.toString(8)} ${begin} ${offset - begin} ${name}`);
     }

@@ -45,6 +45,24 @@ Deno.test("an executable is the launcher, the files by name, a table and a trail
   });
 });
 
+Deno.test("files that a package installs are described, and not in the executable", async () => {
+  await inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/launcher`, "LAUNCHER");
+    await Deno.writeTextFile(`${folder}/one`, "first");
+    const files: PackedFile[] = [{ name: "a", path: `${folder}/one`, mode: 0o755 }];
+    const make = (path: string): Promise<{ id: string }> =>
+      pack(`${folder}/launcher`, files, ["@/a"], path, { isInstalled: true });
+    const { id } = await make(`${folder}/out`);
+    const table = "i 755 5 a\na @/a\n";
+    assertEquals(
+      await Deno.readTextFile(`${folder}/out`),
+      `LAUNCHER${table}ENROOTP100000000000000080000000000000010${id}`,
+    );
+    await Deno.writeTextFile(`${folder}/one`, "other");
+    assert((await make(`${folder}/out`)).id !== id);
+  });
+});
+
 Deno.test("what the launcher would refuse is refused here, and nothing is left", async () => {
   await inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/launcher`, "LAUNCHER");

@@ -33,7 +33,9 @@ const stateVariable = "ENROOT_CALLER_STATE";
 const programsVariable = "ENROOT_CALLER_PROGRAMS";
 
 /** What the launcher sets for the runtime alone. */
-const runtimeVariables = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "DENO_TLS_CA_STORE", "HOME"];
+const runtimeVariables = [
+  ...["DENO_DIR", "DENO_DISABLE_NODE_SHIM", "DENO_NO_UPDATE_CHECK", "DENO_TLS_CA_STORE", "HOME"],
+];
 
 let environment: Readonly<Record<string, string>> | undefined;
 let state: CallerState | undefined;

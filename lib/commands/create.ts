@@ -19,7 +19,7 @@ export const command: Command = {
   usage: `create [-n|--name NAME] [-f|--force] IMAGE
 
 Create a container from an image file: a squashfs file, or on the zfs backend a
-pointer file that 'import' wrote.
+pointer file that 'import' wrote, or a .zfs file that 'export' did.
 
   -n, --name NAME  its name (default: the file's name without its suffix)
   -f, --force      replace the container when it exists
@@ -58,5 +58,8 @@ function defaultName(image: string): string {
 }
 
 function notAnImage(image: string): EnrootError {
-  return new EnrootError("not-squashfs", `${image} is no squashfs image`);
+  return new EnrootError(
+    "not-squashfs",
+    `${image} is no image: neither a squashfs file nor a pointer file nor a ZFS stream`,
+  );
 }

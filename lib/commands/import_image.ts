@@ -9,7 +9,9 @@ import { EnrootError, reasonOf } from "../errors.ts";
 import { chainIds } from "../oci/chain_id.ts";
 import { type Digest, hexOf } from "../oci/digest.ts";
 import { normalizeArchitecture } from "../oci/platform.ts";
+import type { WorkerPool } from "../pool/pool.ts";
 import type { Image } from "../source/image.ts";
+import type { Connections } from "../source/registry/connections.ts";
 import { openImage, type SourceOptions } from "../source/source.ts";
 import { formatUri, type ImageUri } from "../source/uri.ts";
 import type { Store, StoreLayer, Template } from "../storage/store.ts";
@@ -25,6 +27,8 @@ export interface ImportRequest {
   /** As the user gave it; absent: this machine's. */
   readonly architecture: string | undefined;
   readonly signal: AbortSignal;
+  /** What this image shares with others that are imported meanwhile; absent: nothing. */
+  readonly shared?: { readonly connections: Connections; readonly pool: WorkerPool };
   /** Where templates are kept: it may know what an engine means by an ID. */
   readonly store?: Store;
   /**
@@ -41,12 +45,13 @@ export async function importImage(
   config: Config,
   request: ImportRequest,
 ): Promise<void> {
-  const { uri, architecture, signal, store } = request;
+  const { uri, architecture, signal, shared, store } = request;
   context.terminal.log("info", `Opening ${formatUri(uri)}`);
   const plain = sourceOptions(context, config, architecture, signal);
   const imageIdOf = (id: Digest): Promise<Digest | undefined> =>
     store?.imageIdOf(id, plain.architecture) ?? Promise.resolve(undefined);
-  const options = { ...plain, imageIdOf };
+  const connections = shared === undefined ? {} : { connections: shared.connections };
+  const options = { ...plain, ...connections, imageIdOf };
   try {
     await importFrom(context, config, request, options);
   } catch (error) {
@@ -64,7 +69,7 @@ export async function importImage(
 async function importFrom(
   context: Context,
   config: Config,
-  { uri, signal, into }: ImportRequest,
+  { uri, signal, shared, into }: ImportRequest,
   options: SourceOptions,
 ): Promise<void> {
   await using image = await openImage(uri, options);
@@ -77,7 +82,11 @@ async function importFrom(
       sizes.length < count ? "" : `, ${formatBytes(size)}`
     }`,
   );
-  await using build = new ReportedBuild(context, config, { image, signal });
+  await using build = new ReportedBuild(context, config, {
+    image,
+    signal,
+    ...(shared === undefined ? {} : { pool: shared.pool }),
+  });
   await into(image, build);
 }
 

@@ -9,7 +9,7 @@ import type { RegistrySettings } from "../source/options.ts";
 
 /** The keys that the runtime's own client of HTTP reads from the environment of this process. */
 const networkKeys: readonly string[] = [
-  ...["SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+  ...["SSL_CERT_FILE", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
 ];
 
 /**
@@ -32,9 +32,12 @@ export function useNetworkSettings(variables: Readonly<Record<string, string>>):
 /** Where users and sites say how registries are reached: the user's folders come first. */
 export function registrySettings(
   environment: Readonly<Record<string, string>>,
-  { configPath, sysconfPath }: Pick<Config, "configPath" | "sysconfPath">,
+  { configPath, sysconfPath, variables }: Pick<Config, "configPath" | "sysconfPath" | "variables">,
 ): RegistrySettings {
+  // The runtime itself only knows the file.
+  const folders = variables["SSL_CERT_DIR"]?.split(":").filter((folder) => folder !== "");
   return {
+    ...(folders === undefined ? {} : { authorityFolders: folders }),
     credentialsFile: `${configPath}/.credentials`,
     certsFolders: [
       `${configPath}/certs.d`,

@@ -18,6 +18,14 @@ import { formatBytes } from "./units.ts";
 export interface ReportedBuildOptions {
   readonly image: Image;
   readonly signal: AbortSignal;
+  /** Workers that other builds use, too; absent: the build's own. */
+  readonly pool?: WorkerPool;
+}
+
+/** The workers of a build. Disposing of it ends them. */
+export function makePool({ terminal }: Context, { maxProcessors }: Config): WorkerPool {
+  const warn = (message: string): void => terminal.log("warning", message);
+  return new WorkerPool(workerUrl("apply_layer"), maxProcessors, { warn });
 }
 
 /** The build of an image, whole or by layers. Disposing of it ends what it still does. */
@@ -28,13 +36,14 @@ export class ReportedBuild implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   #build: ImageBuild | undefined;
   #begun = 0;
+  #fetched = 0;
 
-  constructor(context: Context, config: Config, { image, signal }: ReportedBuildOptions) {
+  constructor(context: Context, config: Config, { image, signal, pool }: ReportedBuildOptions) {
     const { terminal } = context;
     this.#context = context;
     this.#image = image;
     this.#options = {
-      pool: this.#stack.use(new WorkerPool(workerUrl("apply_layer"), config.maxProcessors)),
+      pool: pool ?? this.#stack.use(makePool(context, config)),
       signal,
       ownership: ownershipOf(config),
       limits: {
@@ -44,10 +53,29 @@ export class ReportedBuild implements AsyncDisposable {
           : { maxInflateRatio: config.maxInflateRatio }),
       },
       progress: {
-        onFetch: (done, total) => terminal.progress("Downloading", done, total),
+        onFetch: (done, total) => {
+          this.#fetched = done;
+          terminal.progress("Downloading", done, total);
+        },
         onApply: (done, total) => terminal.progress("Extracting", done, total),
       },
     };
+  }
+
+  /** How many bytes of layers arrived by now that were not there before. */
+  get fetched(): number {
+    return this.#fetched;
+  }
+
+  /** Whether something of the image is or was built, or fetched to be. */
+  get isBegun(): boolean {
+    return this.#build !== undefined;
+  }
+
+  /** Only have all layers fetched, for later. */
+  async fetch(): Promise<void> {
+    this.begin(0);
+    await this.#opened().fetched();
   }
 
   /** Build all of it in an empty folder. @param provenance the URI to note in it */

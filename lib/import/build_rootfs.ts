@@ -105,6 +105,15 @@ export class ImageBuild implements AsyncDisposable {
     for (const file of this.#files) file.catch(() => {});
   }
 
+  /**
+   * Wait until all layers that are fetched are there, and let go of them: in place of applying them.
+   *
+   * @throws {EnrootError} when one cannot be had, or is not what its digest says
+   */
+  async fetched(): Promise<void> {
+    for (const file of await Promise.all(this.#files)) file.release?.();
+  }
+
   /** What is stored in more bytes than the limit is not fetched: compression makes little larger. */
   #refuseTooLarge(layers: readonly Layer[]): void {
     const { maxSize = Infinity } = this.#options.limits;

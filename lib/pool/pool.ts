@@ -13,6 +13,14 @@ export type { RequestOptions } from "./pool_worker.ts";
 
 const defaultWaits: Waits = { start: 30_000, stop: 10_000, end: 10_000 };
 
+/** How a pool is made. */
+export interface PoolOptions {
+  /** How long workers may take, where the defaults are not right. */
+  readonly waits?: Partial<Waits>;
+  /** Told of a worker whose thread did not end; nobody when absent. */
+  readonly warn?: (message: string) => void;
+}
+
 /** What is to be done with a layer. */
 export type LayerRequest = Omit<ApplyLayer, "id" | "cancelled">;
 
@@ -28,11 +36,15 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Workers that apply layers. Disposing of it ends them; nothing they do goes on after that. */
+/**
+ * Workers that apply layers. Disposing of it ends them; nothing they do goes on after that, or a warning
+ * says which of them could not be ended.
+ */
 export class WorkerPool implements AsyncDisposable {
   readonly #url: URL;
   readonly #size: number;
   readonly #waits: Waits;
+  readonly #warn: (message: string) => void;
   readonly #idle: PoolWorker[] = [];
   readonly #all = new Set<PoolWorker>();
   readonly #waiting = new Set<Waiting>();
@@ -44,12 +56,12 @@ export class WorkerPool implements AsyncDisposable {
   /**
    * @param url the workers' module
    * @param size how many there are at most; each is started when it is first needed
-   * @param waits how long they may take, where the defaults are not right
    */
-  constructor(url: URL, size: number, waits: Partial<Waits> = {}) {
+  constructor(url: URL, size: number, { waits = {}, warn = () => {} }: PoolOptions = {}) {
     this.#url = url;
     this.#size = size;
     this.#waits = { ...defaultWaits, ...waits };
+    this.#warn = warn;
   }
 
   /**
@@ -196,7 +208,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   #start(): PoolWorker {
-    const worker = new PoolWorker(this.#url, this.#waits);
+    const worker = new PoolWorker(this.#url, this.#waits, this.#warn);
     this.#all.add(worker);
     return worker;
   }

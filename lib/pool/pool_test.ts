@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { file, Place } from "../../tests/support/layer_place.ts";
 import { rawArchive } from "../../tests/support/raw_tar.ts";
 import { EnrootError } from "../errors.ts";
@@ -98,7 +98,7 @@ const deaths: [what: string, url: URL, why: string, waits?: { start: number }][]
 for (const [what, url, why, waits] of deaths) {
   Deno.test(`pool: a worker that ${what} fails its layer, and another takes its place`, async () => {
     using place = new Place();
-    await using pool = new WorkerPool(url, 1, waits);
+    await using pool = new WorkerPool(url, 1, waits === undefined ? {} : { waits });
     const request = await place.request(rawArchive(file("f")));
     // The second waits for the first's worker.
     const errors = await Promise.all(
@@ -119,7 +119,7 @@ Deno.test("pool: a worker that does not stop is waited for before the failure is
     for (const end = Date.now() + 1000; Date.now() < end;);
     Deno.writeTextFileSync(data.root + "/late", "");
   `);
-  await using pool = new WorkerPool(url, 1, { stop: 100 });
+  await using pool = new WorkerPool(url, 1, { waits: { stop: 100 } });
   const stop = new AbortController();
   const applied = pool.applyLayer(await place.request(rawArchive()), quiet(stop.signal));
   while (place.list().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -128,4 +128,28 @@ Deno.test("pool: a worker that does not stop is waited for before the failure is
   assertEquals([error.code, workerThreads(), place.list()], [
     ...["worker-died", [], ["begun=", "late="]],
   ]);
+});
+
+Deno.test("pool: a worker whose thread does not end in time is named", async () => {
+  using place = new Place();
+  const url = module(`
+    Deno.writeTextFileSync(data.root + "/begun", "");
+    for (const end = Date.now() + 1000; Date.now() < end;);
+  `);
+  const warnings: string[] = [];
+  const waits = { stop: 100, end: 100 };
+  {
+    await using pool = new WorkerPool(url, 1, { waits, warn: (text) => void warnings.push(text) });
+    const stop = new AbortController();
+    const applied = pool.applyLayer(await place.request(rawArchive()), quiet(stop.signal));
+    while (place.list().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    stop.abort();
+    await assertRejects(() => applied, EnrootError, "did not stop");
+  }
+  assertEquals(warnings.length, 1);
+  assertMatch(
+    warnings.join(),
+    /^layer 1: the thread of its worker, \/proc\/.+, is still there 0\.1 s after it was told to end/,
+  );
+  while (workerThreads().length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
 });

@@ -45,15 +45,24 @@ interface Pending {
 export class PoolWorker {
   readonly #worker: Worker;
   readonly #waits: Waits;
+  readonly #warn: (message: string) => void;
   #looks = 0;
   #thread: string | undefined;
+  /** What it was asked for last. */
+  #last = "no layer yet";
   #pending: Pending | undefined;
   #failure: string | undefined;
   #wasGone = false;
 
-  /** Start it. @param url its module */
-  constructor(url: URL, waits: Waits) {
+  /**
+   * Start it.
+   *
+   * @param url its module
+   * @param warn told when its thread does not end
+   */
+  constructor(url: URL, waits: Waits, warn: (message: string) => void) {
     this.#waits = waits;
+    this.#warn = warn;
     this.#worker = new Worker(url, { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => this.#hear(data));
     this.#worker.addEventListener("error", (event) => {
@@ -83,6 +92,7 @@ export class PoolWorker {
       stop();
       reject(died(request, why));
     };
+    this.#last = request.name;
     this.#pending = { id: request.id, onProgress, resolve, fail, stop };
     let patience: ReturnType<typeof setTimeout> | undefined;
     const cancel = (): void => {
@@ -103,7 +113,10 @@ export class PoolWorker {
     }
   }
 
-  /** End it, and wait until its thread is gone: nothing that it does goes on after that. */
+  /**
+   * End it, and wait until its thread is gone: nothing that it does goes on after that. One that stays,
+   * as in a call to a file system that does not answer, is warned of.
+   */
   async end(): Promise<void> {
     this.#failure ??= "it was ended";
     this.#pending?.stop();
@@ -112,6 +125,13 @@ export class PoolWorker {
     for (let pause = 1; this.#isAlive() && performance.now() < deadline; pause *= 2) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 100)));
     }
+    if (!this.#isAlive()) return;
+    this.#warn(
+      `${this.#last}: the thread of its worker, /proc/${this.#thread}, is still there ` +
+        `${
+          this.#waits.end / 1000
+        } s after it was told to end, and may still write where the layer was to go`,
+    );
   }
 
   #hear(reply: Reply): void {

@@ -5,6 +5,7 @@
  */
 
 import type { Digest } from "../oci/digest.ts";
+import type { Connections } from "./registry/connections.ts";
 
 /** Where users and sites say how registries are reached, and whose credentials they are given. */
 export interface RegistrySettings {
@@ -12,6 +13,8 @@ export interface RegistrySettings {
   readonly credentialsFile: string;
   /** Folders that have a folder for each registry, with certificates and mirrors; the first one wins. */
   readonly certsFolders: readonly string[];
+  /** Folders of authorities that are trusted for all hosts, as OpenSSL has them. */
+  readonly authorityFolders?: readonly string[];
   /** The caller's: it says where the files of other tools are, and is that of credential helpers. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -38,6 +41,8 @@ export interface SourceOptions {
   readonly retries: number;
   /** How many blobs are fetched at once; 0: no limit. */
   readonly maxConnections: number;
+  /** What this image shares with others that are fetched meanwhile; absent: nothing. */
+  readonly connections?: Connections;
   /** The most bytes that the cache may have after something was fetched; absent: no limit. */
   readonly cacheMaxSize?: number | undefined;
   /**

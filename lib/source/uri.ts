@@ -34,9 +34,6 @@ export type ImageUri =
 const localSchemes: readonly string[] = ["oci", "oci-archive", "docker-archive"];
 const engineSchemes: readonly string[] = ["dockerd", "podman"];
 
-/** Schemes that users of enroot know, and that this program does not read images by. */
-const otherSchemes: readonly string[] = ["zfs"];
-
 /** What an engine may be asked for: never an option, never a path. */
 const engineName = /^[A-Za-z0-9[][A-Za-z0-9._\/:@[\]-]*$/;
 
@@ -55,11 +52,10 @@ export function parseImageUri(text: string): ImageUri {
     return parseEngine(scheme as EngineScheme, rest.slice(2), text);
   }
   if (localSchemes.includes(scheme)) return parseLocal(scheme as LocalScheme, rest, text);
-  if (otherSchemes.includes(scheme)) {
+  if (scheme === "zfs") {
     throw new EnrootError(
       "bad-uri",
-      `image URI '${text}': ${scheme}:// is not supported yet: an image that is saved to a file is ` +
-        "opened by docker-archive: or oci-archive:",
+      `image URI '${text}': zfs:// names a container, which is for load, export and import`,
     );
   }
   throw new EnrootError(

@@ -45,8 +45,8 @@ for (const [text, full, file] of good) {
   });
 }
 
-Deno.test("zfs:// is known, and said to be not supported yet", () => {
-  assertThrows(() => parseImageUri("zfs://x"), EnrootError, "zfs:// is not supported");
+Deno.test("zfs:// is known, and said to be no image", () => {
+  assertThrows(() => parseImageUri("zfs://x/y"), EnrootError, "zfs:// names a container");
 });
 
 const bads = [

@@ -12,6 +12,7 @@
 
 import type { ChainId } from "../oci/chain_id.ts";
 import type { DiffId, Digest } from "../oci/digest.ts";
+import type { SnapshotName } from "../zfs/dataset.ts";
 import type { ContainerName } from "./container_name.ts";
 
 /** What a backend can do beyond the contract. */
@@ -58,6 +59,14 @@ export interface TemplateRequest {
    * be made.
    */
   build(root: string): Promise<void>;
+
+  /**
+   * In place of `build`, for the store on ZFS: makes the template's dataset by receiving this snapshot,
+   * and checks it.
+   *
+   * @returns user properties of the template, on top of its provenance
+   */
+  readonly receive?: (snapshot: SnapshotName) => Promise<Readonly<Record<string, string>>>;
 
   /** The same, layer by layer, for a store that keeps those apart; it then calls these functions. */
   readonly layered?: LayeredBuild;

@@ -35,7 +35,10 @@ export class ZfsError extends EnrootError {
 // The words are those of libzfs (libzfs_util.c, zfs_error_fmt and its callers), the same from 2.1 to
 // 2.4, and of strerror(3) where the kernel refused without more. The first that fits counts.
 const words: readonly (readonly [ZfsReason, RegExp])[] = [
-  ["no-space", /out of space|No space left on device|[Dd]is[ck] quota exceeded/],
+  [
+    "no-space",
+    /out of space|No space left on device|[Dd]is[ck] quota exceeded|space quota exceeded/,
+  ],
   ["permission", /[Pp]ermission denied|must be run as root|[Ii]nsufficient privileges/],
   ["busy", /(?:dataset|pool|filesystem|pool or dataset) is busy|Device or resource busy/],
   ["exists", /already exists/],

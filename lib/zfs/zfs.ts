@@ -99,9 +99,24 @@ export class Zfs {
     ]);
   }
 
-  /** Make a snapshot. @throws {ZfsError} */
-  async snapshot(snapshot: SnapshotName): Promise<void> {
-    await this.#do(["snapshot", snapshot]);
+  /** Make a snapshot. @param properties user properties @throws {ZfsError} */
+  async snapshot(snapshot: SnapshotName, properties: Properties = {}): Promise<void> {
+    await this.#do(["snapshot", ...options(properties), snapshot]);
+  }
+
+  /** The properties that a dataset has got from a stream. @throws {ZfsError} */
+  async receivedProperties(dataset: DatasetName): Promise<string[]> {
+    const args = ["get", "-H", "-o", "property", "-s", "received", "all", dataset];
+    try {
+      return (await this.#run(["zfs", ...args])).split("\n").slice(0, -1);
+    } catch (error) {
+      throw zfsError(error);
+    }
+  }
+
+  /** Take a property away, so that what is above counts. @throws {ZfsError} */
+  async inherit(dataset: DatasetName, property: string): Promise<void> {
+    await this.#do(["inherit", property, dataset]);
   }
 
   /** Rename a dataset with its snapshots, without touching mounts. @throws {ZfsError} */
@@ -163,16 +178,27 @@ export function parseRows<Column extends string>(
   });
 }
 
-/** Run `zfs` as installed by the system: whatever the caller has put into PATH comes last. */
-async function runZfs(argv: readonly string[]): Promise<string> {
-  const [program = "", ...args] = argv;
-  const path = findProgram(program, {
-    PATH: `/usr/sbin:/sbin:/usr/local/sbin:${Deno.env.get("PATH") ?? ""}`,
-  });
-  return await runBriefly([path, ...args], { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" });
+/** The environment that `zfs` runs in, whole. */
+export const zfsEnvironment: Readonly<Record<string, string>> = {
+  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+};
+
+/**
+ * The command with `zfs` as installed by the system: whatever the caller has put into PATH comes last.
+ *
+ * @throws {EnrootError} code `program-missing`
+ */
+export function withZfsPath([program = "", ...args]: readonly string[]): string[] {
+  const PATH = `/usr/sbin:/sbin:/usr/local/sbin:${Deno.env.get("PATH") ?? ""}`;
+  return [findProgram(program, { PATH }), ...args];
 }
 
-function zfsError(error: unknown): ZfsError {
+async function runZfs(argv: readonly string[]): Promise<string> {
+  return await runBriefly(withZfsPath(argv), zfsEnvironment);
+}
+
+/** A failed command as the error of this room. @throws what is no such failure */
+export function zfsError(error: unknown): ZfsError {
   if (error instanceof CommandError) return new ZfsError(error);
   throw error;
 }

@@ -34,6 +34,7 @@ const said: readonly (readonly [string, ZfsReason])[] = [
   ["cannot destroy 'tank/a': dataset is busy", "busy"],
   ["cannot unmount '/x': pool or dataset is busy", "busy"],
   ["cannot create 'tank/b': out of space", "no-space"],
+  ["cannot receive new filesystem stream: destination tank/b space quota exceeded.", "no-space"],
   ["cannot create 'tank/b': permission denied", "permission"],
   ["cannot set property for 'tank': permission denied", "permission"],
   ["Permission denied the ZFS utilities must be run as root.", "permission"],

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Bed } from "../support/bed.ts";
 import { makeCertificates } from "../support/certificates.ts";
+import { run } from "../support/command.ts";
 import { startForwardProxy } from "../support/forward_proxy.ts";
 import { startRegistry } from "../support/registry.ts";
 import { makeSmallImage } from "../support/small_image.ts";
@@ -106,6 +107,16 @@ Deno.test("the configuration file names authorities and proxies for registries",
     await t.step("SSL_CERT_FILE", async () => {
       await using bed = await Bed.make("plain user");
       await write({ [`${bed.sysconf}/enroot.conf`]: `SSL_CERT_FILE ${tls.authority}\n` });
+      assertMatch(await bed.succeed(["digest", secure], { without }), /^sha256:/);
+    });
+
+    await t.step("SSL_CERT_DIR, a folder as OpenSSL has it", async () => {
+      await using bed = await Bed.make("plain user");
+      const hash = (await run(["openssl", "x509", "-hash", "-noout", "-in", tls.authority])).trim();
+      await Deno.mkdir(`${folder}/certs`);
+      await Deno.copyFile(tls.authority, `${folder}/certs/${hash}.0`);
+      await run(["chmod", "-R", "a+rX", `${folder}/certs`]);
+      await write({ [`${bed.sysconf}/enroot.conf`]: `SSL_CERT_DIR ${folder}/certs\n` });
       assertMatch(await bed.succeed(["digest", secure], { without }), /^sha256:/);
     });
 

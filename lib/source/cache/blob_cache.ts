@@ -18,6 +18,8 @@ import { type Delivery, receive } from "./receive.ts";
 export interface BlobRequest extends Delivery {
   /** Called once when another process is fetching it, and is waited for. */
   readonly onWait?: () => void;
+  /** Told when whoever is waited for got too little of it, before it is fetched here, too. */
+  readonly onImpatience?: (bytes: number, seconds: number) => void;
   /** Waits until it may be fetched; the turn ends when what is returned is disposed of. */
   readonly turn?: () => Promise<Disposable>;
   /** Told how many bytes of it stay for the next attempt, when it could not be had. */
@@ -27,8 +29,22 @@ export interface BlobRequest extends Delivery {
 /** How often a process looks whether another has finished a blob, in milliseconds. */
 const lookEvery = 200;
 
-/** How long another process may get nowhere with a blob before it is not waited for, likewise. */
+/**
+ * How long whoever fetches a blob is waited for, likewise, while too little of it comes: less than
+ * {@linkcode leastRate}.
+ */
 const defaultPatience = 180_000;
+
+/** Bytes a second. Whom another registry or a mirror serves would have a blob sooner than that. */
+const leastRate = 64 * 1024;
+
+/** A blob that is being fetched. */
+interface Flight {
+  /** Settles at its end, without a failure. */
+  end: Promise<void>;
+  /** Whether its turn has come. */
+  isOn: boolean;
+}
 
 /** The caches of this process, by their paths: several images may want one blob at once. */
 const caches = new Map<string, BlobCache>();
@@ -45,13 +61,13 @@ export class BlobCache {
   readonly #path: string;
   readonly #blobs: string;
   readonly #patience: number;
-  /** What this process is fetching, by the blob's path; each settles without a failure. */
-  readonly #flights = new Map<string, Promise<void>>();
+  /** What this process is fetching, by the blob's path. */
+  readonly #flights = new Map<string, Flight>();
 
   /**
    * @param path `ENROOT_CACHE_PATH`; made when something is first stored
-   * @param options.patience how long another process may get nowhere, in milliseconds; it must be
-   * longer than a fetch may pause
+   * @param options.patience how long whoever fetches a blob may get on too slowly, in milliseconds; it
+   * must be longer than a fetch may pause
    */
   constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
     this.#path = path;
@@ -124,15 +140,22 @@ export class BlobCache {
 
   async #get(request: BlobRequest): Promise<HeldBlob> {
     const path = this.pathOf(request.digest);
+    let others: Others | undefined;
     for (;;) {
       request.signal.throwIfAborted();
       const flight = this.#flights.get(path);
       if (flight !== undefined) {
-        await settled(flight, request.signal);
+        others ??= new Others(path, this.#patience, request);
+        // Its file is locked, also to us: then there is another way.
+        if (others.level > 0) return await this.#holdOrFetch(path, request, others);
+        await pause(lookEvery, request.signal, flight.end);
+        others.look(flight.isOn);
         continue;
       }
-      const fetched = this.#holdOrFetch(path, request);
-      this.#flights.set(path, fetched.then(() => {}, () => {}));
+      const own: Flight = { end: Promise.resolve(), isOn: false };
+      const fetched = this.#holdOrFetch(path, { ...request, onTurn: () => own.isOn = true });
+      own.end = fetched.then(() => {}, () => {});
+      this.#flights.set(path, own);
       try {
         return await fetched;
       } finally {
@@ -141,29 +164,34 @@ export class BlobCache {
     }
   }
 
-  async #holdOrFetch(path: string, request: BlobRequest): Promise<HeldBlob> {
-    const other = new Watch(partialPath(path), this.#patience);
+  async #holdOrFetch(
+    path: string,
+    request: BlobRequest & { readonly onTurn?: () => void },
+    others = new Others(path, this.#patience, request),
+  ): Promise<HeldBlob> {
     for (let waits = 0;; waits++) {
       const held = await holdBlob(path, request.size);
       if (held !== undefined) return held;
       if (waits === 0) this.#prepare();
-      const fetched = await this.#fetch(path, request, other.isStuck());
+      const fetched = await this.#fetch(path, request, others.level);
       if (fetched !== undefined) return fetched;
       if (waits === 0) request.onWait?.();
       await pause(lookEvery, request.signal);
+      others.look();
     }
   }
 
-  /** Fetch a blob; `undefined` when another process does. */
+  /** Fetch a blob; `undefined` when another process does. @param level as {@linkcode PartialBlob.open} */
   async #fetch(
     path: string,
-    request: BlobRequest,
-    isOtherStuck: boolean,
+    request: BlobRequest & { readonly onTurn?: () => void },
+    level: number,
   ): Promise<HeldBlob | undefined> {
-    const { signal, size, turn } = request;
+    const { signal, size, turn, onTurn } = request;
     using _turn = await turn?.();
     signal.throwIfAborted();
-    using partial = isOtherStuck ? PartialBlob.openOwn(path) : PartialBlob.open(path);
+    onTurn?.();
+    using partial = PartialBlob.open(path, level);
     if (partial === undefined) return undefined;
     const held = await holdBlob(path, size);
     if (held !== undefined) {
@@ -200,28 +228,56 @@ export class BlobCache {
   }
 }
 
-/** Watches whether another process gets on with a blob. */
-class Watch {
-  readonly #path: string;
+/**
+ * Those who fetch a blob that is wanted here, too, and whether they get on with it. A process that is
+ * stopped keeps its locks, and so does one that a slow registry serves: who waits for it in vain fetches
+ * by another way, one level further, where only one process at a time is, too.
+ */
+class Others {
+  readonly #blob: string;
   readonly #patience: number;
-  #seen = "";
+  readonly #onImpatience: BlobRequest["onImpatience"];
+  #level = 0;
+  #seen: number | undefined;
+  #size = 0;
+  #came = 0;
   #since = performance.now();
 
-  constructor(path: string, patience: number) {
-    this.#path = path;
+  constructor(blob: string, patience: number, { onImpatience }: BlobRequest) {
+    this.#blob = blob;
     this.#patience = patience;
+    this.#onImpatience = onImpatience;
   }
 
-  /** Whether nothing changed for too long: a process that is stopped keeps its locks. */
-  isStuck(): boolean {
-    using file = openIfThere(this.#path, { read: true });
-    const stat = file?.statSync();
-    const seen = stat === undefined ? "" : `${stat.ino} ${stat.size} ${stat.mtime?.getTime()}`;
-    if (seen !== this.#seen) {
-      this.#seen = seen;
-      this.#since = performance.now();
+  /** Where it is to be fetched: beyond all who are too slow. */
+  get level(): number {
+    return this.#level;
+  }
+
+  /** Look how far they are. @param areOn whether they are at it: nobody is slow who waits for his turn */
+  look(areOn = true): void {
+    using file = openIfThere(partialPath(this.#blob, this.#level), { read: true });
+    const { ino, size } = file?.statSync() ?? { ino: undefined, size: 0 };
+    if (!areOn || ino === null || ino !== this.#seen) {
+      return this.#beginAgain(ino ?? undefined, size);
     }
-    return performance.now() - this.#since > this.#patience;
+    this.#came += Math.max(0, size - this.#size);
+    this.#size = size;
+    const waited = performance.now() - this.#since;
+    if (waited <= this.#patience) return;
+    const came = this.#came;
+    if (came * 1000 < waited * leastRate) {
+      this.#level++;
+      this.#onImpatience?.(came, Math.round(waited / 1000));
+    }
+    this.#beginAgain(ino, size);
+  }
+
+  #beginAgain(seen: number | undefined, size: number): void {
+    this.#seen = seen;
+    this.#size = size;
+    this.#came = 0;
+    this.#since = performance.now();
   }
 }
 
@@ -238,10 +294,16 @@ async function settled(promise: Promise<void>, signal: AbortSignal): Promise<voi
   }
 }
 
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** Wait for a time, or for what comes before. @throws the signal's reason */
+async function pause(
+  milliseconds: number,
+  signal: AbortSignal,
+  ...before: readonly Promise<void>[]
+): Promise<void> {
   const over = Promise.withResolvers<void>();
   const timer = setTimeout(over.resolve, milliseconds);
-  await settled(over.promise, signal).finally(() => clearTimeout(timer));
+  const first = Promise.race([over.promise, ...before]);
+  await settled(first, signal).finally(() => clearTimeout(timer));
 }
 
 function sizeOf(path: string): number | undefined {

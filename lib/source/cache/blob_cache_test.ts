@@ -143,6 +143,73 @@ Deno.test("a process that is stopped while it fetches is not waited for without 
     assertEquals(names(folder).sort(), [digest.slice(7), `${digest.slice(7)}.partial`]);
   }));
 
+Deno.test("who gets on too slowly is not waited for by others, of whom one at a time fetches, too", () =>
+  inFolder(async (folder) => {
+    const abort = new AbortController();
+    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    async function* slow(on: () => void): AsyncGenerator<Uint8Array> {
+      for (let at = 0;; at = Math.min(at + 1, content.length - 1)) {
+        yield content.subarray(at, Math.min(at + 1, content.length - 1));
+        on();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    const by = (patience: number, on: () => void): Promise<unknown> =>
+      assertRejects(() =>
+        new BlobCache(folder, { patience }).get(request({
+          signal: abort.signal,
+          fetch: () => Promise.resolve({ offset: 0, bytes: slow(on) }),
+        }))
+      );
+    const stuck = [by(60_000, first.resolve)];
+    await first.promise;
+    stuck.push(by(300, second.resolve));
+    await second.promise;
+    // Behind two who are too slow there is a third way, and those who wait for that fetch nothing.
+    const told: [number, number][] = [];
+    let fetches = 0;
+    const cache = new BlobCache(folder, { patience: 300 });
+    const all = await Promise.all(
+      [cache, cache, new BlobCache(folder, { patience: 300 })].map((each) =>
+        each.get(request({
+          onImpatience: (...what) => void told.push(what),
+          fetch: (offset) => {
+            fetches++;
+            return Promise.resolve({ offset, bytes: pieces(content.subarray(offset)) });
+          },
+        }))
+      ),
+    );
+    assertEquals(await Deno.readFile(all[0]?.path ?? ""), content);
+    for (const each of all) each[Symbol.dispose]();
+    assertEquals(fetches, 1);
+    assert(told.length >= 2 && told.every(([bytes]) => bytes <= content.length), `${told}`);
+    abort.abort(new Error("enough"));
+    await Promise.all(stuck);
+    // What a first one has stays for the next attempt, and nothing else.
+    assertEquals(names(folder).sort(), [digest.slice(7), `${digest.slice(7)}.partial`]);
+  }));
+
+Deno.test("who waits for his turn in this process is waited for, however long that takes", () =>
+  inFolder(async (folder) => {
+    const cache = new BlobCache(folder, { patience: 100 });
+    await Deno.mkdir(`${folder}/blobs/sha256`, { recursive: true });
+    await Deno.writeTextFile(`${cache.pathOf(digest)}.partial`, "some");
+    const { promise: turn, resolve } = Promise.withResolvers<void>();
+    let impatient = 0;
+    const first = cache.get(request({
+      turn: async () => {
+        await turn;
+        return { [Symbol.dispose]() {} };
+      },
+    }));
+    const second = cache.get(request({ fetch: never, onImpatience: () => impatient++ }));
+    setTimeout(resolve, 700);
+    using held = await first;
+    using same = await second;
+    assertEquals([same.path, impatient], [held.path, 0]);
+  }));
+
 Deno.test("a damaged document is fetched again; one that stays wrong is refused", () =>
   inFolder(async (folder) => {
     const cache = new BlobCache(folder);

@@ -2,7 +2,8 @@
  * Blobs in the making: `<hex>.partial`, locked by the process that fetches.
  *
  * What arrived stays when the process ends, however it ends, and the next one that wants the blob
- * goes on from there. On a file system without locks nobody could know whether somebody is still at
+ * goes on from there. Who waits in vain for a process that is stopped, or served slowly, has a file of
+ * another name, one level further: `<hex>.<level>.partial`. On a file system without locks nobody could know whether somebody is still at
  * work: there each process has a file of its own, `<hex>.<unique>.partial`, and begins anew.
  *
  * @module
@@ -37,11 +38,13 @@ export class PartialBlob implements Disposable {
    * The partial file of a blob.
    *
    * @param blob the blob's path
+   * @param level how many of those who fetch it already are too slow to be waited for; what is left of
+   * a level above 0 is removed
    * @returns `undefined` when another process has it
    * @throws {Error} when the folder cannot be written
    */
-  static open(blob: string): PartialBlob | undefined {
-    const path = partialPath(blob);
+  static open(blob: string, level = 0): PartialBlob | undefined {
+    const path = partialPath(blob, level);
     for (let attempt = 0; attempt < tries; attempt++) {
       removeLink(path);
       const file = Deno.openSync(path, { ...openAs, create: true });
@@ -51,21 +54,20 @@ export class PartialBlob implements Disposable {
       if (lock === "busy") return undefined;
       if (lock === "unsupported") {
         removeIfThere(path);
-        return PartialBlob.openOwn(blob);
+        return PartialBlob.#openOwn(blob);
       }
       // Its name may have gone to the finished blob between the opening and the lock.
       if (!isStillNamed(file, path)) continue;
       undo.move();
-      return new PartialBlob(path, file, true);
+      return new PartialBlob(path, file, level === 0);
     }
     throw new EnrootError("bad-cache", `${path} is another file each time: remove it`);
   }
 
   /** A partial file that no other process looks for. */
-  static openOwn(blob: string): PartialBlob {
+  static #openOwn(blob: string): PartialBlob {
     const path = `${blob}.${crypto.randomUUID()}.partial`;
     const file = Deno.openSync(path, { ...openAs, createNew: true });
-    tryLock(file, "exclusive");
     return new PartialBlob(path, file, false);
   }
 
@@ -95,9 +97,10 @@ export class PartialBlob implements Disposable {
   }
 }
 
-/** Where a blob grows that several processes may want. */
-export function partialPath(blob: string): string {
-  return `${blob}.partial`;
+/** Where a blob grows that several processes may want. @param level as {@linkcode PartialBlob.open} */
+export function partialPath(blob: string, level = 0): string {
+  if (level === 0) return `${blob}.partial`;
+  return `${blob}.00000000-0000-4000-8000-${String(level).padStart(12, "0")}.partial`;
 }
 
 /** What is opened to be written is never what somebody's link leads to. */

@@ -31,7 +31,7 @@ export interface Delivery {
   /** Called when bytes are missing: those from an offset on. */
   readonly fetch: (offset: number) => Promise<BlobBody>;
   /**
-   * Called when they broke off: settles when they are to be asked for again, or throws.
+   * Called when they broke off, or were wrong: settles when they are to be asked for again, or throws.
    *
    * @param hasProgress whether the attempt got a good way further than all before it
    */
@@ -68,6 +68,9 @@ export async function receive(file: Deno.FsFile, delivery: Delivery): Promise<vo
         furthest = Math.max(furthest, intake.position);
         if (delivery.onFailure === undefined) throw error;
         await delivery.onFailure(error, hasProgress);
+        if (!isWrong(error)) continue;
+        intake.drop();
+        furthest = 0;
       }
     }
   } catch (error) {
@@ -81,8 +84,13 @@ export async function receive(file: Deno.FsFile, delivery: Delivery): Promise<vo
 function isWorthKeeping(error: unknown, signal: AbortSignal): boolean {
   if (signal.aborted) return true;
   // A full disk is not to stay full of it.
+  return error instanceof EnrootError && !isWrong(error);
+}
+
+/** Whether what came is not the blob. */
+function isWrong(error: unknown): boolean {
   return error instanceof EnrootError &&
-    !["digest-mismatch", "size-mismatch"].includes(error.code);
+    (error.code === "digest-mismatch" || error.code === "size-mismatch");
 }
 
 /** A file that is being filled. */
@@ -124,7 +132,7 @@ class Intake {
     const { size, what, signal } = this.#delivery;
     if (this.#position === size) return;
     const { offset, bytes } = await this.#delivery.fetch(this.#position);
-    if (offset === 0) this.#drop();
+    if (offset === 0) this.drop();
     else this.#isPieced = true;
     for await (const part of bytes) {
       signal.throwIfAborted();
@@ -154,7 +162,7 @@ class Intake {
     if (actual === digest) return true;
     if (!this.#isPieced || this.#wasDropped) throw new DigestMismatchError(what, digest, actual);
     this.#wasDropped = true;
-    this.#drop();
+    this.drop();
     return false;
   }
 
@@ -164,7 +172,8 @@ class Intake {
     this.#delivery.onProgress?.(bytes.length);
   }
 
-  #drop(): void {
+  /** Begin anew. */
+  drop(): void {
     if (this.#position > 0) this.#delivery.onProgress?.(-this.#position);
     this.#file.truncateSync(0);
     this.#file.seekSync(0, Deno.SeekMode.Start);

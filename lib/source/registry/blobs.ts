@@ -15,6 +15,8 @@ import { Limiter } from "../limiter.ts";
 import { type BlobStore, maxDocument } from "../open_manifest.ts";
 import type { SourceOptions } from "../options.ts";
 import { openBlobBody } from "./blob_body.ts";
+import { type BodyLimits, documentSeconds } from "./body.ts";
+import { Givers, type TurnDown } from "./givers.ts";
 import { Attempts } from "./retry.ts";
 
 /** The shortest time in which a silent connection is given up, in seconds. */
@@ -35,6 +37,7 @@ export type AskForBlob = (
 /** A repository's blobs. Disposing of it lets go of those that were opened. */
 export class RegistryBlobs implements BlobStore, Disposable {
   readonly #ask: AskForBlob;
+  readonly #turnDown: TurnDown;
   readonly #uri: string;
   readonly #options: SourceOptions;
   readonly #cache: BlobCache;
@@ -44,13 +47,22 @@ export class RegistryBlobs implements BlobStore, Disposable {
   readonly #damaged = new Set<Digest>();
   #fetched = 0;
 
-  /** @param uri the image, for messages */
-  constructor(ask: AskForBlob, uri: string, options: SourceOptions) {
+  /**
+   * @param uri the image, for messages
+   * @param turnDown told of answers that were of no use; absent: there is nobody else to ask
+   */
+  constructor(
+    ask: AskForBlob,
+    uri: string,
+    options: SourceOptions,
+    turnDown: TurnDown = () => false,
+  ) {
     this.#ask = ask;
+    this.#turnDown = turnDown;
     this.#uri = uri;
     this.#options = options;
     this.#cache = BlobCache.at(options.cachePath);
-    this.#limiter = new Limiter(options.maxConnections);
+    this.#limiter = options.connections?.limiter ?? new Limiter(options.maxConnections);
   }
 
   /** How many blobs came from the registry. */
@@ -93,7 +105,9 @@ export class RegistryBlobs implements BlobStore, Disposable {
         `${what} has ${descriptor.size} bytes: that is no document`,
       );
     }
-    return await this.#cache.read(this.#request(descriptor, what, this.#options));
+    return await this.#cache.read(
+      this.#request(descriptor, what, { ...this.#options, isDocument: true }),
+    );
   }
 
   async open(
@@ -154,12 +168,17 @@ export class RegistryBlobs implements BlobStore, Disposable {
   #request(
     { digest, size }: Descriptor,
     what: string,
-    { signal, onProgress }: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+    { signal, onProgress, isDocument = false }: {
+      signal: AbortSignal;
+      onProgress?: (bytes: number) => void;
+      isDocument?: boolean;
+    },
   ): BlobRequest {
-    const { connectTimeoutSeconds, stallTimeoutSeconds, transferTimeoutSeconds, log } =
-      this.#options;
-    const attempts = new Attempts(this.#options, signal);
+    const options = this.#options;
+    const { log } = options;
+    let attempts = new Attempts(options, signal);
     let begunAt: number | undefined;
+    const givers = new Givers(this.#turnDown);
     return {
       digest,
       size,
@@ -168,24 +187,45 @@ export class RegistryBlobs implements BlobStore, Disposable {
       ...(onProgress === undefined ? {} : { onProgress }),
       turn: () => this.#limiter.turn(),
       onWait: () => log("info", `Waiting for another process to fetch ${what}`),
+      onImpatience: (bytes, seconds) =>
+        log(
+          "warning",
+          `${what}: whoever fetches it got ${bytes} bytes in ${seconds} s: fetching it here, too`,
+        ),
       onKept: (bytes) =>
         log("info", `${bytes} of ${size} bytes of ${what} are kept: the next import goes on there`),
-      onFailure: (error, hasProgress) => attempts.failed(error, hasProgress),
-      fetch: (offset) => {
+      async onFailure(error, hasProgress) {
+        try {
+          await attempts.failed(error, hasProgress);
+        } catch (final) {
+          signal.throwIfAborted();
+          if (!givers.turnDown(final)) throw final;
+          attempts = new Attempts(options, signal);
+        }
+      },
+      fetch: async (offset) => {
         if (begunAt === undefined) this.#fetched++;
         begunAt ??= performance.now();
-        return openBlobBody((headers) => this.#ask(digest, headers, what, signal), {
-          size,
-          what,
-          offset,
-          limits: {
-            signal,
-            stallSeconds: stallTimeoutSeconds ?? Math.max(leastStall, connectTimeoutSeconds),
-            totalSeconds: transferTimeoutSeconds,
-            begunAt,
-          },
-        });
+        const limits = this.#limits(signal, begunAt, isDocument);
+        const body = await openBlobBody(
+          (headers) => givers.ask(() => this.#ask(digest, headers, what, signal)),
+          { size, what, offset, limits },
+        );
+        givers.begin(body.offset);
+        return body;
       },
+    };
+  }
+
+  #limits(signal: AbortSignal, begunAt: number, isDocument: boolean): BodyLimits {
+    const { connectTimeoutSeconds, stallTimeoutSeconds, transferTimeoutSeconds } = this.#options;
+    const isSet = transferTimeoutSeconds > 0;
+    return {
+      signal,
+      begunAt,
+      stallSeconds: stallTimeoutSeconds ?? Math.max(leastStall, connectTimeoutSeconds),
+      totalSeconds: isSet || !isDocument ? transferTimeoutSeconds : documentSeconds,
+      ...(isSet ? { totalSetting: "ENROOT_TRANSFER_TIMEOUT" } : {}),
     };
   }
 }

@@ -19,9 +19,14 @@ export interface BodyLimits {
   readonly stallSeconds?: number;
   /** How long all of it may take, in seconds; 0 or absent: no limit. */
   readonly totalSeconds?: number;
+  /** The setting that says so, for the message; absent where there is none. */
+  readonly totalSetting?: string;
   /** When it began, by `performance.now()`; now when absent. */
   readonly begunAt?: number;
 }
+
+/** How long a small document may take, in seconds, once its answer has begun. */
+export const documentSeconds = 120;
 
 /** The bytes that must come in each {@linkcode BodyLimits.stallSeconds} that a body is waited for. */
 export const leastBytes = 16_384;
@@ -35,9 +40,11 @@ export const leastBytes = 16_384;
 export async function* readBody(
   response: Response,
   what: string,
-  { signal, stallSeconds = 60, totalSeconds = 0, begunAt = performance.now() }: BodyLimits,
+  limits: BodyLimits,
 ): AsyncGenerator<Uint8Array> {
   if (response.body === null) return;
+  const { signal, stallSeconds = 60, totalSeconds = 0, totalSetting } = limits;
+  const { begunAt = performance.now() } = limits;
   const reader = response.body.getReader();
   let failure: unknown;
   // Ends a read that is waiting, too.
@@ -61,10 +68,11 @@ export async function* readBody(
     else giveUp(`no byte came for ${stallSeconds} s`);
   };
   watch();
+  const setting = totalSetting === undefined ? "" : ` (${totalSetting})`;
   const totalTimer = totalSeconds > 0
     ? after(
       Math.max(0, begunAt + totalSeconds * 1000 - performance.now()),
-      () => giveUp(`not complete after ${totalSeconds} s (ENROOT_TRANSFER_TIMEOUT)`, "too-slow"),
+      () => giveUp(`not complete after ${totalSeconds} s${setting}`, "too-slow"),
     )
     : undefined;
   // Since the rate was last looked at.
@@ -113,7 +121,8 @@ export async function* readBody(
 }
 
 /**
- * A small document's bytes.
+ * A small document's bytes. Unless the limits say otherwise all of it has to come within
+ * {@linkcode documentSeconds}.
  *
  * @throws {EnrootError} code `too-large` when it is no small document, else as {@linkcode readBody}
  */
@@ -124,7 +133,7 @@ export async function readDocumentBody(
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of readBody(response, what, limits)) {
+  for await (const part of readBody(response, what, { totalSeconds: documentSeconds, ...limits })) {
     size += part.length;
     if (size > maxDocument) {
       throw new EnrootError("too-large", `${what} has more than ${maxDocument} bytes`);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EnrootError } from "../../errors.ts";
-import { readBody, readDocumentBody } from "./body.ts";
+import { documentSeconds, readBody, readDocumentBody } from "./body.ts";
 
 const piece = new Uint8Array(1000);
 
@@ -51,11 +51,11 @@ Deno.test("a body that stalls is given up, and its connection too", async () => 
 
 Deno.test("a body that trickles for ever ends at the limit for all of it", async () => {
   const { signal } = new AbortController();
-  const limits = { signal, stallSeconds: 5, totalSeconds: 0.2 };
+  const limits = { signal, stallSeconds: 5, totalSeconds: 0.2, totalSetting: "THE_SETTING" };
   await assertRejects(
     () => sizeOf(readBody(body(1e6, true, 20), "the blob", limits)),
     EnrootError,
-    "ENROOT_TRANSFER_TIMEOUT",
+    "the blob: not complete after 0.2 s (THE_SETTING)",
   );
 });
 
@@ -104,6 +104,17 @@ Deno.test("a signal ends a read that waits, with its own reason", async () => {
   );
   assertEquals(error, reason);
   assert(response.cancelled());
+});
+
+Deno.test("a document has a limit for all of it, whatever is set for blobs", async () => {
+  const { signal } = new AbortController();
+  const begunAt = performance.now() - documentSeconds * 1000;
+  const error = await assertRejects(
+    () => readDocumentBody(body(1e6, true, 20), "the manifest", { signal, begunAt }),
+    EnrootError,
+    `the manifest: not complete after ${documentSeconds} s`,
+  );
+  assertEquals([error.code, /ENROOT_/.test(error.message)], ["too-slow", false]);
 });
 
 Deno.test("a document without end is refused, not kept", async () => {

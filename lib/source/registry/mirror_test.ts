@@ -28,7 +28,12 @@ const blob = "/v2/team/app/blobs/sha256:1";
 async function makeClient(
   { host, toml, netrc = "" }: { host: string; toml: string; netrc?: string },
 ): Promise<
-  AsyncDisposable & { readonly logged: string[]; get(path: string): Promise<string> }
+  AsyncDisposable & {
+    readonly logged: string[];
+    get(path: string): Promise<string>;
+    /** Ask, and say that the answer was of no use. */
+    refuse(path: string): Promise<boolean>;
+  }
 > {
   const folder = await Deno.makeTempDir({ prefix: "zenroot-mirror-" });
   await Deno.mkdir(`${folder}/certs.d/${host}`, { recursive: true });
@@ -58,6 +63,12 @@ async function makeClient(
     async get(path) {
       transport ??= new Transport(host, options);
       return await (await transport.get(path, {}, "the image", signal)).text();
+    },
+    async refuse(path) {
+      transport ??= new Transport(host, options);
+      const answer = await transport.get(path, {}, "the image", signal);
+      await answer.body?.cancel();
+      return transport.leave(answer, new EnrootError("digest-mismatch", "the image: it is wrong"));
     },
     async [Symbol.asyncDispose]() {
       transport?.[Symbol.dispose]();
@@ -195,4 +206,30 @@ Deno.test("what authenticates does not come back from a detour over another orig
   await using client = await makeClient({ host: registry.host, toml: "", netrc });
   assertEquals(await client.get(blob), "end");
   assertEquals(seen, [`${blob} -`, `${blob} known`, "/end -"]);
+});
+
+Deno.test("a mirror whose answer was of no use is left out and named once, the registry never", async () => {
+  await using mirror = serve(() => new Response("mirror"));
+  await using registry = serve(() => new Response("registry"));
+  const toml = `[host."http://${mirror.host}"]`;
+  await using client = await makeClient({ host: registry.host, toml });
+  assertEquals(await Promise.all([client.refuse(blob), client.refuse(blob)]), [true, true]);
+  assertEquals([await client.get(manifest), await client.get(blob)], ["registry", "registry"]);
+  assertEquals(await client.refuse(blob), false);
+  assertEquals(mirror.seen.length, 2);
+  const warnings = client.logged.filter((line) => line.startsWith("warning"));
+  assertEquals(warnings, [
+    `warning mirror ${mirror.host}: the image: it is wrong; it is left out, asking the next host`,
+  ]);
+});
+
+Deno.test("where only a mirror that was left out is reached, why it was is in the error", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const host = `127.0.0.1:${listener.addr.port}`;
+  listener.close();
+  await using mirror = serve(() => new Response("mirror"));
+  await using client = await makeClient({ host, toml: `[host."http://${mirror.host}"]` });
+  assertEquals(await client.refuse(blob), true);
+  const error = await assertRejects(() => client.get(blob), EnrootError);
+  assertMatch(error.message, /^mirror \S+: the image: it is wrong; cannot reach /);
 });

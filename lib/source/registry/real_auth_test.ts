@@ -6,6 +6,7 @@ import { startTokenServer } from "../../../tests/support/token_server.ts";
 import { EnrootError } from "../../errors.ts";
 import type { Image } from "../image.ts";
 import { openImage } from "../source.ts";
+import { Connections } from "./connections.ts";
 import { parseImageUri } from "../uri.ts";
 
 const { signal } = new AbortController();
@@ -20,6 +21,7 @@ interface Bed extends AsyncDisposable {
     port: number,
     name: string,
     files?: CredentialFiles,
+    connections?: Connections,
   ): Promise<Image>;
 }
 
@@ -40,7 +42,8 @@ async function makeBed(): Promise<Bed> {
   return {
     data,
     logged,
-    async open(port, name, { netrc, config } = {}) {
+    async open(port, name, files, connections) {
+      const { netrc, config } = files ?? {};
       const home = `${folder}/home${homes++}`;
       await Deno.mkdir(`${home}/.docker`, { recursive: true });
       const write = (path: string, text: string): Promise<void> =>
@@ -62,6 +65,7 @@ async function makeBed(): Promise<Bed> {
           retries: 0,
           maxConnections: 4,
           signal,
+          ...(connections === undefined ? {} : { connections }),
           log: (_, message) => void logged.push(message),
           registries: {
             credentialsFile: `${home}/.credentials`,
@@ -224,6 +228,20 @@ Deno.test("tokens of a token server", async (t) => {
       assert(!bed.logged.join("\n").includes(refreshToken));
     },
   );
+
+  await t.step("are shared by images that are fetched together", async () => {
+    await using tokens = await startTokenServer();
+    await using registry = await startRegistry(undefined, { auth: tokens.auth, data: bed.data });
+    using connections = new Connections(4);
+    const open = (): Promise<Image> => bed.open(registry.port, "public/app", {}, connections);
+    const images = await Promise.all([open(), open(), open()]);
+    for (const image of images) assertEquals(await openLayers(image), 2);
+    await images[0]?.[Symbol.asyncDispose]();
+    // What one lets go of, others still use.
+    await using _later = await open();
+    for (const image of images.slice(1)) await image[Symbol.asyncDispose]();
+    assertEquals(tokens.requests, ["GET anybody repository:public/app:pull"]);
+  });
 
   await t.step("are replaced before they end, when that is told", async () => {
     await using tokens = await startTokenServer({ lifetime: 60, stated: 1 });

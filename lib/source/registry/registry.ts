@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EnrootError } from "../../errors.ts";
 import { type Digest, digestOf, parseDigest } from "../../oci/digest.ts";
 import { parseManifest } from "../../oci/manifest.ts";
 import { imageManifestTypes, indexTypes } from "../../oci/media_type.ts";
@@ -15,8 +16,9 @@ import type { SourceOptions } from "../options.ts";
 import { formatUri } from "../uri.ts";
 import { RegistryBlobs } from "./blobs.ts";
 import { readDocumentBody } from "./body.ts";
+import { Connections } from "./connections.ts";
 import { retrying } from "./retry.ts";
-import { Transport } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 
 const manifestHeaders = { accept: [...imageManifestTypes, ...indexTypes].join(", ") };
 
@@ -60,18 +62,23 @@ class Repository implements Disposable {
   readonly blobs: RegistryBlobs;
   readonly #reference: Reference;
   readonly #options: SourceOptions;
+  /** What nobody else uses. */
+  readonly #own: Connections | undefined;
   readonly #transport: Transport;
 
   constructor(reference: Reference, options: SourceOptions) {
     this.uri = formatUri({ scheme: "docker", reference });
     this.#reference = reference;
     this.#options = options;
-    this.#transport = new Transport(reference.registry, options, reference.user);
+    const connections = options.connections ?? new Connections(options.maxConnections);
+    this.#own = options.connections === undefined ? connections : undefined;
+    this.#transport = connections.transport(reference.registry, options, reference.user);
     this.blobs = new RegistryBlobs(
       (digest, headers, what, signal) =>
         this.#transport.get(`/v2/${reference.repository}/blobs/${digest}`, headers, what, signal),
       this.uri,
       options,
+      (answer, error) => this.#transport.leave(answer, error),
     );
   }
 
@@ -104,7 +111,7 @@ class Repository implements Disposable {
 
   [Symbol.dispose](): void {
     this.blobs[Symbol.dispose]();
-    this.#transport[Symbol.dispose]();
+    this.#own?.[Symbol.dispose]();
   }
 
   /** What has this digest never changes: the registry is only asked for what is not in the cache. */
@@ -115,16 +122,35 @@ class Repository implements Disposable {
       : { bytes, type: undefined };
   }
 
-  async #fetchManifest(
+  /** A manifest from whichever host has it right; it is kept. */
+  async #fetchManifest(name: string, expected: Digest | undefined): Promise<ManifestDocument> {
+    for (;;) {
+      const given: { answer?: Response } = {};
+      try {
+        return await this.#tryManifest(name, expected, given);
+      } catch (error) {
+        this.#options.signal.throwIfAborted();
+        const { answer } = given;
+        if (answer === undefined || !(error instanceof EnrootError)) throw error;
+        if (!this.#transport.leave(answer, error)) throw error;
+      }
+    }
+  }
+
+  /** @param given gets the answer, once there is one */
+  async #tryManifest(
     name: string,
     expected: Digest | undefined,
+    given: { answer?: Response },
   ): Promise<ManifestDocument> {
-    const { signal } = this.#options;
+    const { signal, log } = this.#options;
     const path = `/v2/${this.#reference.repository}/manifests/${name}`;
     const what = `the manifest of ${this.uri}`;
     const { bytes, answer } = await retrying(
       async () => {
+        delete given.answer;
         const response = await this.#transport.get(path, manifestHeaders, this.uri, signal);
+        given.answer = response;
         return {
           bytes: await readDocumentBody(response, what, { signal }),
           answer: response.headers,
@@ -135,14 +161,16 @@ class Repository implements Disposable {
     );
     const type = answer.get("content-type") ?? undefined;
     // Its stated digest is not that of its bytes, so the reason would be lost below.
-    if (type?.includes("manifest.v1+")) parseManifest(bytes, type, this.uri);
+    if (type?.includes("distribution.manifest.v1+")) parseManifest(bytes, type, this.uri);
     const stated = answer.get("docker-content-digest");
     if (expected !== undefined) await checkDocument(bytes, expected, what);
     else if (stated?.startsWith("sha256:")) {
       await checkDocument(bytes, parseDigest(stated), what);
     }
+    // Here it is known who gave it.
+    parseManifest(bytes, type, this.uri);
     const digest = await digestOf(bytes);
-    this.#options.log("debug", `${this.uri}: manifest ${digest}`);
+    log("debug", `${this.uri}: manifest ${digest}`);
     await this.blobs.keep(digest, bytes);
     return { bytes, type };
   }

@@ -26,8 +26,9 @@ export class Transport implements Disposable {
   readonly #options: SourceOptions;
   readonly #mirrors: readonly Endpoint[];
   readonly #registry: Endpoint;
-  /** Mirrors that were not reached: each further wait would be for nothing. */
-  readonly #silent = new Set<Endpoint>();
+  /** Mirrors that are not asked any more, and why: each further try would be for nothing. */
+  readonly #left = new Map<Endpoint, string>();
+  readonly #givers = new WeakMap<Response, Endpoint>();
 
   /**
    * @param host `HOST` or `HOST:PORT`
@@ -49,7 +50,8 @@ export class Transport implements Disposable {
    * Ask the registry for something, once; a challenge is answered.
    *
    * Mirrors are asked first, with their own credentials only, and whatever they answer but the thing
-   * itself, the next one is asked. Redirects are followed; what authenticates to a host is not sent to
+   * itself, the next one is asked; whether it is the thing is for the caller to find out, who then says
+   * so with {@linkcode Transport.leave}. Redirects are followed; what authenticates to a host is not sent to
    * another origin. A failure leaves nothing behind that would make the next attempt fail.
    *
    * @param path `/v2/REPOSITORY/manifests/…` or `/v2/REPOSITORY/blobs/…`
@@ -69,15 +71,22 @@ export class Transport implements Disposable {
     let said = "";
     for (const mirror of this.#mirrors) {
       const { host, capabilities } = mirror.host;
-      if (this.#silent.has(mirror) || !capabilities.includes(capability)) continue;
+      if (!capabilities.includes(capability)) continue;
+      const why = this.#left.get(mirror);
+      if (why !== undefined) {
+        said = why;
+        continue;
+      }
       try {
-        return await mirror.get(request);
+        const answer = await mirror.get(request);
+        this.#givers.set(answer, mirror);
+        return answer;
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof EnrootError)) throw error;
         said = `mirror ${host}: ${error.message}`;
         const isSilent = ["unreachable", "untrusted"].includes(error.code);
-        if (isSilent) this.#silent.add(mirror);
+        if (isSilent) this.#left.set(mirror, said);
         this.#options.log(
           isSilent ? "warning" : "debug",
           `${said}; asking the next host`,
@@ -93,6 +102,26 @@ export class Transport implements Disposable {
       }
       throw new EnrootError(error.code, `${said}; ${error.message}`, { cause: error });
     }
+  }
+
+  /**
+   * Leave out the mirror that gave an answer, because what it sent was of no use: it is not asked any
+   * more. A warning names it, once.
+   *
+   * @param answer what {@linkcode Transport.get} returned
+   * @param error what was wrong with it
+   * @returns whether the same request makes sense once more, because another host is asked now; not
+   * when the answer was the registry's own
+   */
+  leave(answer: Response, error: EnrootError): boolean {
+    const mirror = this.#givers.get(answer);
+    if (mirror === undefined) return false;
+    if (!this.#left.has(mirror)) {
+      const said = `mirror ${mirror.host.host}: ${error.message}`;
+      this.#left.set(mirror, said);
+      this.#options.log("warning", `${said}; it is left out, asking the next host`);
+    }
+    return true;
   }
 
   [Symbol.dispose](): void {

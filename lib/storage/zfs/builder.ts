@@ -52,6 +52,8 @@ export interface BuildRequest {
   readonly properties: Properties;
   /** Fills it, where it is mounted. */
   fill(root: string): Promise<void>;
+  /** In place of `fill`: makes the dataset with this snapshot. @returns more user properties */
+  readonly receive?: ((snapshot: SnapshotName) => Promise<Properties>) | undefined;
 }
 
 const unfinished = ".tmp";
@@ -105,11 +107,20 @@ export class Builder {
    * @throws {ZfsError} reason `not-found` when what it is to be a clone of is gone, `exists` when it
    * was built by somebody else all the same; what `fill` throws. Nothing is left of it then
    */
-  async build({ kind, id, from, properties, fill }: BuildRequest): Promise<void> {
+  async build(request: BuildRequest): Promise<void> {
+    const { kind, id, from, properties, fill, receive } = request;
     const { zfs, mounter, layout } = this.#options;
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     await using undo = new AsyncDisposableStack();
+    if (receive !== undefined) {
+      undo.defer(async () => void await this.#discard(place));
+      const more = await receive(snapshotOf(place.dataset, kinds[kind].snapshot));
+      await zfs.set(place.dataset, { readonly: "on", ...properties, ...more });
+      await zfs.rename(place.dataset, this.dataset(kind, id));
+      undo.move();
+      return;
+    }
     if (from === undefined) await zfs.create(place.dataset, { canmount: "noauto", ...properties });
     else await zfs.clone(from, place.dataset, properties);
     undo.defer(async () => void await this.#discard(place));

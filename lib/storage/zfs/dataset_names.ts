@@ -17,6 +17,7 @@ export const folders = {
   templates: ".templates",
   layers: ".layers",
   ephemeral: ".ephemeral",
+  receiving: ".receiving",
   locks: ".locks",
 } as const;
 

@@ -19,7 +19,7 @@ import { ZfsError } from "../../zfs/error.ts";
 import type { Row, Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
 import { lockKey } from "./key_lock.ts";
-import type { Mounter } from "./mounter.ts";
+import type { Mounter, Place } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
 
 /** The mark: a property and its value. */
@@ -56,6 +56,17 @@ export class Layout {
   /** The parent of throw-away clones. */
   get ephemeral(): DatasetName {
     return childOf(this.#store.dataset, folders.ephemeral);
+  }
+
+  /** The parent of what is being received. */
+  get receiving(): DatasetName {
+    return childOf(this.#store.dataset, folders.receiving);
+  }
+
+  /** Where a dataset belongs whose names are those of folders: all of ours but containers. */
+  placeOf(dataset: DatasetName): Place {
+    const { dataset: store, path } = this.#store;
+    return { dataset, store: path, below: dataset.slice(store.length + 1) };
   }
 
   /** The folder of locks; made when it is missing. @throws as {@linkcode ensureFolder} */
@@ -98,6 +109,12 @@ export class Layout {
   /** Make sure that `.ephemeral` is there. @throws {ZfsError} when it cannot be made */
   ensureEphemeral(): Promise<void> {
     return this.#create(this.ephemeral, {});
+  }
+
+  /** Make sure that `.receiving` is there, and its folder. @throws {ZfsError} when it cannot be made */
+  ensureReceiving(): Promise<void> {
+    this.ensureFolder(folders.receiving);
+    return this.#create(this.receiving, {});
   }
 
   async #create(dataset: DatasetName, properties: Record<string, string>): Promise<void> {

@@ -1,10 +1,13 @@
 /**
- * Telling want of room from other failures.
+ * Want of room: telling it from other failures, and telling people.
  *
  * @module
  */
 
+import { EnrootError, reasonOf } from "../../errors.ts";
+import type { DatasetName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
+import type { Zfs } from "../../zfs/zfs.ts";
 
 /** ENOSPC is a full pool, EDQUOT a quota; a runtime without a name for the latter gives its number. */
 const words = /^(?:ENOSPC|EDQUOT)$/;
@@ -17,4 +20,16 @@ export function isNoSpace(error: unknown): boolean {
   const code = "code" in error ? error.code : undefined;
   return typeof code === "string" && words.test(code) || text.test(error.message) ||
     isNoSpace(error.cause);
+}
+
+/** The error for want of room in a store from which nothing can go by itself any more. */
+export async function noRoom(zfs: Zfs, store: DatasetName, error: unknown): Promise<EnrootError> {
+  const [row] = await zfs.list([store], { columns: ["available"] });
+  const room = `${((Number(row?.available) || 0) / 2 ** 20).toFixed(1)} MiB`;
+  return new EnrootError(
+    "no-space",
+    `the image has no room in ${store}, where ${room} are free and nothing is left that could ` +
+      `go by itself: remove containers, or raise the quota (${reasonOf(error)})`,
+    { cause: error },
+  );
 }

@@ -14,6 +14,8 @@ import type { Zfs } from "../../zfs/zfs.ts";
 import type { Builder } from "./builder.ts";
 import { tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
+import type { Mounter } from "./mounter.ts";
+import { tidyReceiving } from "./receiving.ts";
 import {
   describeStore,
   evictable,
@@ -27,6 +29,7 @@ import {
 /** What a sweep works with. */
 export interface SweeperOptions {
   readonly zfs: Zfs;
+  readonly mounter: Mounter;
   readonly layout: Layout;
   readonly builder: Builder;
   readonly warn: (message: string) => void;
@@ -66,6 +69,7 @@ export class Sweeper {
   async sweep(): Promise<void> {
     Deno.writeTextFileSync(this.#mark(), "", { mode: 0o600 });
     let rows = await this.#rows();
+    await tidyReceiving(this.#options, rows);
     const gone = await this.#evictAll(evictable(this.#describe(rows), "time"));
     for (let measured = gone > 0 ? await this.#rows() : rows;; measured = await this.#rows()) {
       rows = await this.#collectLayers(measured);

@@ -30,8 +30,14 @@ interface Found {
   readonly unfinished: boolean;
   /** What an engine knows it by; `-` when that is not known. */
   readonly engineId: string | undefined;
+  /** When it was used last, in seconds since the epoch; 0 when that is not known. */
+  readonly lastUsed: number;
 }
 
+/** From when on a template that is found again is noted as used, in seconds: it must not go right away. */
+const useIsOld = 600;
+
+const usedProperty = "enroot:last_used";
 const engineIdProperty = "enroot:engine-id";
 
 /** The templates of a store. */
@@ -54,7 +60,7 @@ export class Templates {
 
   /** Note that a template has just been used. @throws {ZfsError} */
   touch(id: string): Promise<void> {
-    return this.#options.zfs.set(this.dataset(id), { "enroot:last_used": epochSeconds() });
+    return this.#options.zfs.set(this.dataset(id), { [usedProperty]: epochSeconds() });
   }
 
   /**
@@ -71,6 +77,7 @@ export class Templates {
       if (engineId !== undefined && there.engineId !== engineId) {
         await zfs.set(this.dataset(id), { [engineIdProperty]: engineId });
       }
+      if (Date.now() / 1000 - there.lastUsed > useIsOld) await this.touch(id);
       return false;
     }
     using _lock = await builder.lock("template", id, { signal, onWait });
@@ -100,11 +107,12 @@ export class Templates {
     return hex === undefined ? undefined : parseDigest(`sha256:${hex}`);
   }
 
-  async #build({ id, provenance, build, layered, signal, onWait }: TemplateRequest): Promise<void> {
+  async #build(request: TemplateRequest): Promise<void> {
+    const { id, provenance, build, receive, layered, signal, onWait } = request;
     const { builder, layers } = this.#options;
     const properties = userProperties(provenance);
     if (layers === undefined || layered === undefined) {
-      await builder.build({ kind: "template", id, properties, fill: build });
+      await builder.build({ kind: "template", id, properties, fill: build, receive });
       return;
     }
     await layers.use(layered, { signal, onWait }, (top) =>
@@ -122,7 +130,7 @@ export class Templates {
     const [dataset, snapshot] = [this.dataset(id), this.snapshot(id)];
     const unfinished = builder.unfinished("template", id);
     const rows = await zfs.list([layout.templates, dataset, snapshot, unfinished], {
-      columns: [layoutProperty, engineIdProperty],
+      columns: [layoutProperty, engineIdProperty, usedProperty],
     });
     await layout.ensure("templates", rows, signal);
     const has = (wanted: string): boolean => rows.some(({ name }) => name === wanted);
@@ -134,6 +142,7 @@ export class Templates {
       broken: has(dataset) && isOurs && !has(snapshot),
       unfinished: has(unfinished),
       engineId: row?.[engineIdProperty],
+      lastUsed: Number(row?.[usedProperty]) || 0,
     };
   }
 }
@@ -143,7 +152,7 @@ function userProperties(
 ): Record<string, string> {
   return {
     "enroot:imported": new Date().toISOString().replace(/\.\d+Z$/, "Z"),
-    "enroot:last_used": epochSeconds(),
+    [usedProperty]: epochSeconds(),
     ...(uri === undefined ? {} : { "enroot:uri": uri }),
     ...(manifestDigest === undefined ? {} : { "enroot:manifest-digest": manifestDigest }),
     ...(architecture === undefined ? {} : { "enroot:arch": architecture }),

@@ -42,7 +42,7 @@ import {
   type Place,
   removeMountPoint,
 } from "./mounter.ts";
-import { isNoSpace } from "./no_space.ts";
+import { isNoSpace, noRoom } from "./no_space.ts";
 import { locateStore, type StoreLocation } from "./store_dataset.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Templates } from "./templates.ts";
@@ -61,9 +61,20 @@ export interface ZfsStoreOptions {
   readonly uid?: number;
 }
 
+/** What other parts of this backend work with, which are loaded when they are needed. */
+export interface StoreParts {
+  readonly location: StoreLocation;
+  readonly zfs: Zfs;
+  readonly mounter: Mounter;
+  readonly layout: Layout;
+  readonly builder: Builder;
+  readonly warn: (message: string) => void;
+}
+
 /** Containers as clones of templates. */
 export class ZfsStore implements EphemeralStore, TemplateStore {
   readonly capabilities: Capabilities = { keepsTemplates: true };
+  readonly parts: StoreParts;
   readonly #location: StoreLocation;
   readonly #zfs: Zfs;
   readonly #mounter: Mounter;
@@ -90,6 +101,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     this.#layout = new Layout(this.#location, { zfs, mounter, warn });
     const parts = { zfs, mounter, warn, layout: this.#layout };
     const builder = new Builder(this.#location, parts);
+    this.parts = { ...parts, builder, location: this.#location };
     const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
     this.#templates = new Templates({ ...parts, builder, layers });
     this.#ephemerals = new Ephemerals(this.#location, parts);
@@ -160,6 +172,24 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
       await this.#mount(place);
       undo.move();
+      return { name, path: pathOf(place) };
+    });
+  }
+
+  /**
+   * Make a finished dataset of this store a container: it gets the name, and is mounted.
+   *
+   * @throws {EnrootError} code `exists` when the name is taken; the dataset is as it was
+   */
+  adoptContainer(
+    dataset: DatasetName,
+    name: ContainerName,
+    { replace }: { readonly replace: boolean },
+  ): Promise<Container> {
+    return this.#explained(async () => {
+      const place = this.#place(name);
+      await this.#give(dataset, place, replace);
+      await this.#mount(place);
       return { name, path: pathOf(place) };
     });
   }
@@ -249,29 +279,21 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
 
   /** For want of room everything goes that is not in use, and it is tried once more. */
   async #obtain(request: TemplateRequest): Promise<void> {
+    // Several may be obtained at once: what one has filled stays filled.
+    const obtain = async (): Promise<void> => {
+      if (await this.#templates.obtain(request)) this.#hasFilled = true;
+    };
     try {
-      this.#hasFilled = await this.#templates.obtain(request);
+      await obtain();
     } catch (error) {
       if (!isNoSpace(error)) throw error;
       await this.#sweeper.evictIdle();
       try {
-        this.#hasFilled = await this.#templates.obtain(request);
+        await obtain();
       } catch (second) {
-        throw isNoSpace(second) ? await this.#full(second) : second;
+        throw isNoSpace(second) ? await noRoom(this.#zfs, this.#location.dataset, second) : second;
       }
     }
-  }
-
-  async #full(error: unknown): Promise<EnrootError> {
-    const { dataset } = this.#location;
-    const [row] = await this.#zfs.list([dataset], { columns: ["available"] });
-    const room = `${((Number(row?.available) || 0) / 2 ** 20).toFixed(1)} MiB`;
-    return new EnrootError(
-      "no-space",
-      `the image has no room in ${dataset}, where ${room} are free and nothing is left that could ` +
-        `go by itself: remove containers, or raise the quota (${reasonOf(error)})`,
-      { cause: error },
-    );
   }
 
   #place(name: ContainerName): Place {
@@ -296,9 +318,19 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     await using undo = new AsyncDisposableStack();
     await this.#clone(id, next, next);
     undo.defer(() => this.#zfs.destroy(next));
-    if (await this.#exists(place.dataset)) await this.#remove(place, place.below);
-    await this.#zfs.rename(next, place.dataset);
+    await this.#give(next, place, true);
     undo.move();
+  }
+
+  /** Rename a dataset to a container's, whose place it may take. */
+  async #give(next: DatasetName, place: Place, replace: boolean): Promise<void> {
+    if (replace && await this.#exists(place.dataset)) await this.#remove(place, place.below);
+    try {
+      await this.#zfs.rename(next, place.dataset);
+    } catch (error) {
+      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(place.below);
+      throw error;
+    }
   }
 
   async #mount(place: Place): Promise<void> {

@@ -42,6 +42,28 @@ export function readCertificates(folder: string): Certificates | undefined {
   };
 }
 
+/**
+ * The authorities in folders that are made as OpenSSL wants them, each named by its hash. What cannot be
+ * read is passed over, as OpenSSL does. Source: openssl-rehash(1).
+ */
+export function readAuthorities(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => {
+    let names: string[];
+    try {
+      names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    } catch {
+      return [];
+    }
+    return names.filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name)).flatMap((name) => {
+      try {
+        return [readPem(`${folder}/${name}`)];
+      } catch {
+        return [];
+      }
+    });
+  });
+}
+
 /** A client certificate and its key. @param key absent: both are in one file */
 export function readClient(
   certificate: string,

@@ -7,7 +7,13 @@
 import { EnrootError } from "../../../errors.ts";
 import { dockerHub } from "../../../oci/reference.ts";
 import type { SourceOptions } from "../../options.ts";
-import { type Certificates, readCertificates, readClient, readPem } from "./certificates.ts";
+import {
+  type Certificates,
+  readAuthorities,
+  readCertificates,
+  readClient,
+  readPem,
+} from "./certificates.ts";
 import { type Capability, type HostEntry, parseHostsFile } from "./hosts_toml.ts";
 
 /** A host that is asked. */
@@ -80,16 +86,25 @@ export function findHosts(
         : { ...hostOf(server), capabilities: ["resolve", "pull"] },
     ],
     certificatesOf(host) {
-      const entry = own.get(host);
-      if (entry !== undefined && (entry.authorities.length > 0 || entry.client !== undefined)) {
-        return certificatesIn(entry, file);
-      }
-      // Addresses leave out the port that goes without saying; the folder may name it.
-      const found = folderOf(host, places) ??
-        (/:\d+$/.test(host) ? undefined : folderOf(`${host}:443`, places));
-      return found === undefined ? undefined : readCertificates(found);
+      const found = certificatesFor(host);
+      const folders = registries?.authorityFolders ?? [];
+      const common = readAuthorities(folders);
+      if (common.length === 0) return found;
+      const { authorities = [], ...rest } = found ?? { place: folders.join(":") };
+      return { ...rest, authorities: [...authorities, ...common] };
     },
   };
+
+  function certificatesFor(host: string): Certificates | undefined {
+    const entry = own.get(host);
+    if (entry !== undefined && (entry.authorities.length > 0 || entry.client !== undefined)) {
+      return certificatesIn(entry, file);
+    }
+    // Addresses leave out the port that goes without saying; the folder may name it.
+    const found = folderOf(host, places) ??
+      (/:\d+$/.test(host) ? undefined : folderOf(`${host}:443`, places));
+    return found === undefined ? undefined : readCertificates(found);
+  }
 }
 
 function hostOf({ origin, path, capabilities, headers }: HostEntry): RegistryHost {

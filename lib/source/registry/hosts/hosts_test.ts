@@ -7,7 +7,11 @@ const pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 /** Two places with files, by their paths in them; `find` looks into both. */
 async function withPlaces(
   files: Readonly<Record<string, string>>,
-  body: (find: (registry: string, allowHttp?: boolean) => Hosts, logged: string[]) => void,
+  body: (
+    find: (registry: string, allowHttp?: boolean) => Hosts,
+    logged: string[],
+    folder: string,
+  ) => void,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "zenroot-hosts-" });
   try {
@@ -25,6 +29,7 @@ async function withPlaces(
     body(
       (registry, allowHttp = false) => findHosts(registry, { registries, allowHttp, log }),
       logged,
+      folder,
     );
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -107,4 +112,22 @@ Deno.test("skip_verify is never followed, and said not to be", () =>
   withPlaces({ "first/r.io/hosts.toml": `${toml("m.io")}skip_verify = true\n` }, (find, logged) => {
     assertEquals(names(find("r.io")), ["m.io", "r.io"]);
     assert(/^warning \S+hosts\.toml: skip_verify is ignored/.test(logged.join()), logged.join());
+  }));
+
+Deno.test("authorities for all hosts are beside those for one, and only what has a hash's name is one", () =>
+  withPlaces({
+    "first/r.io/ca.crt": `${pem}r`,
+    "all/0a1b2c3d.0": `${pem}a`,
+    "all/0a1b2c3d.1": `${pem}b`,
+    "all/ffffffff.0": "no certificate",
+    "all/other.pem": `${pem}c`,
+  }, (_find, _logged, folder) => {
+    const registries = {
+      ...{ credentialsFile: "/nonexistent", certsFolders: [`${folder}/first`], environment: {} },
+      authorityFolders: [`${folder}/missing`, `${folder}/all`],
+    };
+    const hosts = findHosts("r.io", { registries, allowHttp: false, log: () => {} });
+    const authoritiesOf = (host: string): (string | undefined)[] | undefined =>
+      hosts.certificatesOf(host)?.authorities.map((text) => text.at(-1)).sort();
+    assertEquals(["r.io", "x.io"].map(authoritiesOf), [["a", "b", "r"], ["a", "b"]]);
   }));

@@ -1,0 +1,192 @@
+/**
+ * Sending containers: as they are now, by a snapshot that goes when it was sent.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+import type { ProgramOutput } from "../../process/read_output.ts";
+import { datasetOf, type SnapshotName, snapshotOf } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import { estimateSend, openSend, type Sending } from "../../zfs/streams.ts";
+import { noSuchContainer } from "../container_errors.ts";
+import type { ContainerName } from "../container_name.ts";
+import { type Carried, carriedNames, carriedOf } from "./carried.ts";
+import { containerDataset } from "./dataset_names.ts";
+import type { Unfinished } from "./incoming.ts";
+import type { StoreParts } from "./zfs_store.ts";
+
+/** One stream that can be sent. */
+export interface OutgoingStream {
+  /** The GUID of its snapshot. */
+  readonly guid: string;
+  /** The GUID of the snapshot that it is the difference to. */
+  readonly from: string | undefined;
+  /** Whether it goes on where one before was cut. */
+  readonly isResumed: boolean;
+  /** About how many bytes. */
+  readonly size: number;
+  /** Begin to send. */
+  open(signal: AbortSignal): ProgramOutput;
+}
+
+/** A container as it is now. Disposing of it removes its snapshot, unless it is kept. */
+export interface OutgoingContainer extends AsyncDisposable {
+  /** Where its image came from. */
+  readonly carried: Carried;
+  /** The template that it is a clone of. */
+  readonly origin: { readonly guid: string } | undefined;
+  /** Its template, for one who does not have it. */
+  template(): Promise<OutgoingStream>;
+  /** The difference to its template, or all of it when it has none. */
+  container(): Promise<OutgoingStream>;
+  /** All of it, with properties, in a stream that can be kept in a file. */
+  whole(): Promise<OutgoingStream>;
+  /** Leave the snapshot: a transfer was cut, and may go on. */
+  keep(): void;
+}
+
+const prefix = "enroot-send-";
+
+/** How long the snapshot of a transfer that was cut is kept, in seconds. */
+const keptFor = 24 * 60 * 60;
+
+/** A snapshot by name and GUID. */
+interface Snapshot {
+  readonly name: SnapshotName;
+  readonly guid: string;
+}
+
+/**
+ * Take a container's state.
+ *
+ * @param unfinished what the other end has of transfers that were cut: when the container has not changed
+ * since, the snapshot of then is taken again
+ * @throws {EnrootError} code `not-found`; {@linkcode ZfsError}
+ */
+export async function openContainer(
+  parts: StoreParts,
+  name: ContainerName,
+  unfinished: readonly Unfinished[] = [],
+): Promise<OutgoingContainer> {
+  const { zfs, location, warn } = parts;
+  const dataset = containerDataset(location.dataset, name);
+  const rows = await zfs.list([dataset], {
+    depth: 1,
+    columns: ["guid", "origin", "creation", ...carriedNames],
+  });
+  const [own, ...snapshots] = rows;
+  if (own === undefined) throw noSuchContainer(name);
+  const originRows = own.origin === "-" ? [] : await zfs.list(
+    [datasetOf(own.origin as SnapshotName), own.origin as SnapshotName],
+    { columns: ["guid", ...carriedNames] },
+  );
+  const [template, origin] = originRows;
+  const carried = { ...carriedOf(template ?? {}), ...carriedOf(own) };
+
+  const sent = snapshotOf(dataset, `${prefix}${crypto.randomUUID()}`);
+  await zfs.snapshot(sent, carried);
+  const destroy = async (snapshot: SnapshotName): Promise<void> => {
+    try {
+      await zfs.destroy(snapshot, { tries: 1 });
+    } catch (error) {
+      // Another transfer of it is under way, or was, and took it away.
+      if (error instanceof ZfsError && /busy|not-found/.test(error.reason)) return;
+      warn(`the snapshot ${snapshot} stays: ${reasonOf(error)}`);
+    }
+  };
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => destroy(sent));
+
+  const left = snapshots.filter((row) => row.name.startsWith(`${dataset}@${prefix}`));
+  const now = Date.now() / 1000;
+  for (const row of left) {
+    if (now - Number(row.creation) > keptFor) await destroy(row.name as SnapshotName);
+  }
+  const cut = left.find(({ guid }) => unfinished.some((each) => each.guid === guid));
+  let current: Snapshot;
+  if (cut !== undefined && await isUnchangedSince(parts, cut.name as SnapshotName)) {
+    current = { name: cut.name as SnapshotName, guid: cut.guid };
+    await destroy(sent);
+    undo.defer(() => destroy(current.name));
+  } else {
+    // The one who has its beginning is about to have all of the new one.
+    if (cut !== undefined) await destroy(cut.name as SnapshotName);
+    const [row] = await zfs.list([sent], { columns: ["guid"] });
+    current = { name: sent, guid: row?.guid ?? "" };
+  }
+  let isKept = false;
+  const owned = undo.move();
+  const base = origin === undefined
+    ? undefined
+    : { name: origin.name as SnapshotName, guid: origin.guid };
+  const streamOf = (
+    snapshot: Snapshot,
+    options: { readonly from?: Snapshot | undefined; readonly withProperties?: boolean } = {},
+  ): Promise<OutgoingStream> => describe(snapshot, options, unfinished);
+  return {
+    carried,
+    origin: base,
+    template() {
+      if (base === undefined) throw new Error("it is a clone of nothing");
+      return streamOf(base);
+    },
+    container: () => streamOf(current, { from: base }),
+    whole: () => streamOf(current, { withProperties: true }),
+    keep: () => void (isKept = true),
+    async [Symbol.asyncDispose]() {
+      if (!isKept) await owned.disposeAsync();
+    },
+  };
+}
+
+/**
+ * Whether nothing was written to a dataset since a snapshot of it. Another one must have been taken just
+ * now: it has the kernel write what it still held back.
+ */
+async function isUnchangedSince({ zfs }: StoreParts, snapshot: SnapshotName): Promise<boolean> {
+  const written = `written@${snapshot.slice(snapshot.indexOf("@") + 1)}`;
+  const [row] = await zfs.list([datasetOf(snapshot)], { columns: [written] });
+  return row?.[written] === "0";
+}
+
+async function describe(
+  snapshot: Snapshot,
+  { from, withProperties = false }: {
+    readonly from?: Snapshot | undefined;
+    readonly withProperties?: boolean;
+  },
+  unfinished: readonly Unfinished[],
+): Promise<OutgoingStream> {
+  const fresh: Sending = {
+    snapshot: snapshot.name,
+    ...(from === undefined ? {} : { from: from.name }),
+    withProperties,
+  };
+  const rest = withProperties ? undefined : await restOf(snapshot, unfinished);
+  const sending = rest ?? { sending: fresh, size: (await estimateSend(fresh)).size };
+  return {
+    guid: snapshot.guid,
+    from: from?.guid,
+    isResumed: rest !== undefined,
+    size: sending.size,
+    open: (signal) => openSend(sending.sending, signal),
+  };
+}
+
+/** What is left to send, when the other end has a token for this very snapshot. */
+async function restOf(
+  { name, guid }: Snapshot,
+  unfinished: readonly Unfinished[],
+): Promise<{ readonly sending: Sending; readonly size: number } | undefined> {
+  const token = unfinished.find((each) => each.guid === guid)?.token;
+  if (token === undefined) return undefined;
+  try {
+    const { size, snapshot } = await estimateSend({ token });
+    // The other end wrote the token: it must not choose what is sent.
+    return snapshot === name ? { sending: { token }, size } : undefined;
+  } catch (error) {
+    if (error instanceof EnrootError) return undefined;
+    throw error;
+  }
+}

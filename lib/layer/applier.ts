@@ -29,7 +29,7 @@ import {
 } from "../sys/at.ts";
 import { SysError } from "../sys/libc.ts";
 import { removeTreeAt } from "../sys/remove_tree.ts";
-import { type ByteString, display, toCString } from "../tar/byte_string.ts";
+import { type ByteString, display, toBriefCString, toCString } from "../tar/byte_string.ts";
 import { type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarHandler } from "../tar/reader.ts";
 import type { Handover } from "../pool/handover.ts";
@@ -278,11 +278,11 @@ export class Applier implements TarHandler, Disposable {
     call: string,
     make: (folder: number, name: Uint8Array<ArrayBuffer>) => number,
   ): number {
-    const cname = toCString(name);
-    let result = make(parent.descriptor, cname);
+    let result = make(parent.descriptor, toBriefCString(name));
     if (result === -E.EXIST) {
       this.#remove(parent, name);
-      result = make(this.#folders.open(parent.folder.path).descriptor, cname);
+      const again = this.#folders.open(parent.folder.path);
+      result = make(again.descriptor, toBriefCString(name));
     }
     if (result >= 0) return result;
     throw new SysError(call, -result, `'${display(entry.path)}'`);

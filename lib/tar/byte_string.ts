@@ -34,6 +34,20 @@ export function toCString(text: ByteString): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** A path of the kernel's longest, with its NUL. */
+const scratch = new Uint8Array(4096);
+
+/**
+ * As {@linkcode toCString}, in memory that is used again: good until the next call. For what is done for
+ * each file, where memory of its own takes as long as a short system call.
+ */
+export function toBriefCString(text: ByteString): Uint8Array<ArrayBuffer> {
+  if (text.length >= scratch.length) return toCString(text);
+  for (let at = 0; at < text.length; at++) scratch[at] = text.charCodeAt(at);
+  scratch[text.length] = 0;
+  return scratch;
+}
+
 /** A byte string for people: as UTF-8, what is none shown as U+FFFD. */
 export function display(text: ByteString): string {
   return new TextDecoder().decode(toCString(text).subarray(0, -1));

@@ -110,8 +110,12 @@ int main(int argc, char **argv)
     struct likeness likeness;
     /* The last step of a start, from a sealed file in memory: what a container's file is executed by,
      * that file can execute again, and write to (lib/sys/sealed_program.ts). */
-    if (argc > 3 && strcmp(argv[1], "--exec") == 0) {
+    bool drops = argc > 1 && strcmp(argv[1], "--exec-unprivileged") == 0;
+    if (argc > 3 && (drops || strcmp(argv[1], "--exec") == 0)) {
         keep_from_container();
+        gain_nothing();
+        if (drops)
+            drop_capabilities();
         execv(argv[2], argv + 3);
         fail("cannot run %s: %s", argv[2], strerror(errno));
     }

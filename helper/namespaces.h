@@ -23,4 +23,10 @@ int join_namespaces(int process, int flags);
 /* Keep all capabilities of the namespace over execve(2). Ends the program on failure. */
 void keep_capabilities(void);
 
+/* Programs that are executed from here on gain no privileges. */
+void gain_nothing(void);
+
+/* Drop every capability, from all sets, the bounding set included. */
+void drop_capabilities(void);
+
 #endif

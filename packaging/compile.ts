@@ -73,6 +73,7 @@ async function bundled(work: string, runtime: string): Promise<Contents> {
   // Each by itself: what two entries share becomes a part of its own, and a start pays for each part.
   const [main = "", ...workers] = await entries();
   await runIn(copy, ...bundle, `--outdir=${work}/bundle`, main);
+  await runIn(copy, ...bundle, `--outdir=${work}/bundle`, "lib/commands/second_stage.ts");
   await runIn(copy, ...bundle, `--outdir=${work}/bundle/workers`, ...workers);
   const scripts = await filesIn(`${work}/bundle`, "");
   for (const { path } of scripts) {

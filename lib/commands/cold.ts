@@ -12,6 +12,8 @@ export { command as cdiCommand } from "./cdi.ts";
 export { command as checkCommand } from "./check.ts";
 export { command as checkpointCommand } from "./checkpoint.ts";
 export { command as digestCommand } from "./digest.ts";
+export { command as enterCommand } from "./enter.ts";
+export { command as enterImageCommand } from "./enter_image.ts";
 export { command as exportCommand } from "./export.ts";
 export { command as importCommand } from "./import.ts";
 export { command as installHelperCommand } from "./install_helper.ts";

@@ -4,20 +4,18 @@
  * @module
  */
 
-import { EnrootError, reasonOf, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { callerEnvironment, callerState } from "../process/caller.ts";
 import { endBySignal, TerminatedBySignal } from "../process/signals.ts";
 import { command as batch } from "./batch.ts";
 import type { Command, Context } from "./command.ts";
+import { openTerminal, printError, printOut, report } from "./console.ts";
 import { command as create } from "./create.ts";
-import { command as enter } from "./enter.ts";
-import { command as enterImage } from "./enter_image.ts";
 import { command as exec } from "./exec.ts";
 import { command as help } from "./help.ts";
 import { command as info } from "./info.ts";
 import { command as list } from "./list.ts";
 import { command as mount } from "./mount.ts";
-import { type Level, Terminal } from "./terminal.ts";
 import { parseOptions } from "./options.ts";
 import { command as release } from "./release.ts";
 import { command as remove } from "./remove.ts";
@@ -102,8 +100,8 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Install what plain users need on ZFS (root)",
     load: async () => (await import("./cold.ts")).installHelperCommand,
   },
-  "internal-enter": { load: () => enter },
-  "internal-enter-image": { load: () => enterImage },
+  "internal-enter": { load: async () => (await import("./cold.ts")).enterCommand },
+  "internal-enter-image": { load: async () => (await import("./cold.ts")).enterImageCommand },
   "internal-serve-overlay": {
     load: async () => (await import("./cold.ts")).serveOverlayCommand,
   },
@@ -175,69 +173,4 @@ function asksForHelp(args: readonly string[], entry: Entry): boolean {
     if (argument === "-h" || argument === "--help") return true;
   }
   return false;
-}
-
-function report(
-  terminal: Terminal,
-  error: unknown,
-  environment: Readonly<Record<string, string>>,
-): void {
-  const known = error instanceof EnrootError;
-  terminal.log("error", known ? error.message : `unexpected failure: ${reasonOf(error)}`);
-  const debug = /^(y|yes|Y|YES|true|TRUE|t|1)$/.test(environment["ENROOT_DEBUG"] ?? "");
-  if (!debug) return;
-  for (let each = error; each instanceof Error; each = each.cause) printError(`${each.stack}\n`);
-}
-
-function openTerminal(environment: Readonly<Record<string, string>>): Terminal {
-  const interactive = Deno.stderr.isTerminal();
-  return new Terminal({
-    write: printError,
-    interactive,
-    colour: interactive && !environment["NO_COLOR"] && environment["TERM"] !== "dumb",
-    columns: () => {
-      try {
-        // A terminal that nobody gave a size says 0.
-        return Deno.consoleSize().columns || 80;
-      } catch {
-        return 80;
-      }
-    },
-    level: levelOf(environment["ENROOT_LOG_LEVEL"]),
-  });
-}
-
-function levelOf(word: string | undefined): Level {
-  const levels: Readonly<Record<string, Level>> = {
-    debug: "debug",
-    info: "info",
-    warn: "warning",
-    warning: "warning",
-    error: "error",
-  };
-  return levels[word?.toLowerCase() ?? ""] ?? "info";
-}
-
-function printOut(text: string): void {
-  try {
-    writeAll(Deno.stdout, text);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    // The reader has seen enough: end as a program does that SIGPIPE ends.
-    Deno.exit(128 + 13);
-  }
-}
-
-/** Messages are for people; that nobody can take them must not turn a success into a failure. */
-function printError(text: string): void {
-  try {
-    writeAll(Deno.stderr, text);
-  } catch {
-    // Nothing is left to report it to.
-  }
-}
-
-function writeAll(stream: typeof Deno.stdout, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
 }

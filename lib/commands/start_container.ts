@@ -7,7 +7,13 @@
 import type { Config } from "../config/config.ts";
 import { ensureRuntimePath } from "../config/runtime_path.ts";
 import { EnrootError } from "../errors.ts";
-import { defaultsPath, helperPath, libraryPath, selfCommand } from "../process/assets.ts";
+import {
+  defaultsPath,
+  helperPath,
+  libraryPath,
+  secondStageCommand,
+  selfCommand,
+} from "../process/assets.ts";
 import { callerState } from "../process/caller.ts";
 import { withTermination } from "../process/signals.ts";
 import { hostUser } from "../runtime/host_user.ts";
@@ -83,7 +89,10 @@ export async function startContainer(
     unshare: switches.unshare,
     userNamespace: !(Deno.uid() === 0 && config.allowSuperuser),
     helper: helperPath("enroot-nsenter"),
-    secondStage: [...selfCommand(), "server" in root ? "internal-enter-image" : "internal-enter"],
+    secondStage: [
+      ...secondStageCommand(),
+      "server" in root ? "internal-enter-image" : "internal-enter",
+    ],
     ...("atEnd" in root ? { atEnd: root.atEnd } : {}),
     ...("server" in root ? { server: root.server } : {}),
     environment: Deno.env.toObject(),

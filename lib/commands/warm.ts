@@ -4,7 +4,7 @@
  * @module
  */
 
-import { helperPath } from "../process/assets.ts";
+import { helperPath, secondStageCommand } from "../process/assets.ts";
 import { run, runBriefly } from "../process/run.ts";
 import { createSha256, zlib } from "../std/node.ts";
 import type { Command } from "./command.ts";
@@ -19,7 +19,12 @@ export const command: Command = {
     createSha256();
     zlib();
     const help = [helperPath("enroot-nsenter"), "--help"];
-    await Promise.allSettled([runBriefly(help, {}), run(help), fetch("data:,")]);
+    // It keeps what it compiles where this process does.
+    const environment = Deno.env.toObject();
+    await Promise.allSettled([
+      ...[runBriefly(help, {}), run(help), fetch("data:,")],
+      run([...secondStageCommand(), "internal-warm"], { environment }),
+    ]);
     return 0;
   },
 };

@@ -46,6 +46,20 @@ export function selfCommand(): readonly string[] {
   }
 }
 
+/**
+ * The arguments that start the second stage of a start: a program of its own where there are separate
+ * scripts, and otherwise commands of this one.
+ */
+export function secondStageCommand(): readonly string[] {
+  const command = selfCommand();
+  if (executableForm() === "compiled") return command;
+  const script = isSource ? "../commands/second_stage.ts" : secondStageScript;
+  return [...command.slice(0, -1), pathOf(script)];
+}
+
+/** What the bundled second stage is called. */
+export const secondStageScript = "second_stage.js";
+
 /** The flags that the launcher gives the runtime before the bundled script. */
 export const runtimeFlags: readonly string[] = [
   ...["run", "--no-config", "--no-lock", "--no-remote", "--no-npm", "--cached-only"],

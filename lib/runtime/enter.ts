@@ -14,7 +14,6 @@ import { restoreCallerState } from "../sys/exec.ts";
 import { bindMount } from "../sys/bind_mount.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { changeFolder, mount, MS, pivotRoot, unshareCgroup } from "../sys/mount.ts";
-import { dropCapabilities, setNoNewPrivileges } from "../sys/privileges.ts";
 import { executeSealed, sealProgram } from "../sys/sealed_program.ts";
 import { addHostUser, remappedRoot } from "./add_host_user.ts";
 import { invocationOf } from "./command.ts";
@@ -72,8 +71,6 @@ export function enter(descriptor: number, warn: (message: string) => void): neve
   if (!plan.writable) remount(plan.rootfs, MS.RDONLY, 0, plan.rootfs);
   pivotRoot(plan.rootfs);
   unshareCgroup();
-  setNoNewPrivileges();
-  if (!plan.remapRoot) dropCapabilities();
   become(plan, executor, environment, user, hasRc);
 }
 
@@ -104,7 +101,9 @@ function become(
   restoreCallerState(new Set(plan.ignoredSignals), plan.softNofile);
   for (const descriptor of callerState().programs.values()) close(descriptor);
   // The runtime itself must not be what a container's file is executed by.
-  const words = ["enroot-nsenter", "--exec", path, ...argv];
+  // It also sets no_new_privs, and drops the capabilities.
+  const last = plan.remapRoot ? "--exec" : "--exec-unprivileged";
+  const words = ["enroot-nsenter", last, path, ...argv];
   executeSealed(executor, words, Object.fromEntries(environment));
 }
 

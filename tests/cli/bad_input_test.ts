@@ -33,7 +33,7 @@ for (const user of users) {
       { about: "unknown scheme", args: ["import", "ftp://x/y"], says: /ftp/ },
       { about: "a reference that is none", args: ["import", "docker://UPPER/x"], says: /UPPER/ },
       { about: "missing image file", args: ["create", "none.sqsh"], says: /none\.sqsh/ },
-      { about: "not a squashfs", args: ["create", bad.text], says: /no squashfs/ },
+      { about: "not a squashfs", args: ["create", bad.text], says: /neither a squashfs file/ },
       { about: "truncated squashfs", args: ["create", bad.cutSquashfs], says: /cut\.sqsh/ },
       {
         about: "existing output file",

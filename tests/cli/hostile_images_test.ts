@@ -165,13 +165,18 @@ EOT`);
 
     await t.step("a container wins over a file of its name in the current folder", async () => {
       await load("true");
-      await makeScriptedSquashfs(`${bed.work}/box`, "true");
+      // Of an image that is not to be had here: what is said names the file that was taken.
+      await Deno.writeTextFile(
+        `${bed.work}/box`,
+        `enroot-zfs-image:v1\nimage-config-sha256=${"0".repeat(64)}\narch=amd64\n` +
+          "uri=oci:/nowhere:x\nimported=2026-01-02T03:04:05Z\n",
+      );
       assertEquals(await inside("echo container"), "container\n");
       const { stderr } = await bed.enroot(["start", "./box", "true"]);
-      assertStringIncludes(stderr, `${bed.work}/box is an image file`);
+      assertStringIncludes(stderr, `${bed.work}/box is a pointer`);
       await Deno.rename(`${bed.work}/box`, `${bed.work}/only.sqsh`);
       const other = await bed.enroot(["start", "only.sqsh", "true"]);
-      assertStringIncludes(other.stderr, `${bed.work}/only.sqsh is an image file`);
+      assertStringIncludes(other.stderr, `${bed.work}/only.sqsh is a pointer`);
     });
 
     await t.step("a data folder that was open is closed before anything is in it", async () => {

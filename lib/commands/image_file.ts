@@ -70,8 +70,15 @@ export async function useImageFile(
   }
 }
 
-/** Why a pointer is of no use where templates are not kept. */
-export function pointerOnDir(path: string): EnrootError {
+/** Why what only ZFS knows is of no use elsewhere; `undefined` for a squashfs. */
+export function onlyOnZfs({ path, pointer, isStream }: ImageFile): EnrootError | undefined {
+  if (pointer !== undefined) return pointerOnDir(path);
+  if (isStream !== true) return undefined;
+  const message = `${path} is a ZFS stream: set ENROOT_STORAGE_BACKEND=zfs`;
+  return new EnrootError("no-zfs", message);
+}
+
+function pointerOnDir(path: string): EnrootError {
   return new EnrootError(
     "pointer-on-dir",
     `${path} is a pointer to an image in a ZFS store: set ENROOT_STORAGE_BACKEND=zfs, ` +

@@ -40,7 +40,7 @@ import {
 } from "../storage/store.ts";
 import { existsSync } from "../sys/exists.ts";
 import type { Context } from "./command.ts";
-import { type ImageFile, pointerOnDir, readImageFile, useImageFile } from "./image_file.ts";
+import { type ImageFile, onlyOnZfs, readImageFile, useImageFile } from "./image_file.ts";
 import type { ParsedOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
@@ -197,11 +197,12 @@ async function ephemeralRoot(
 /** A root folder that is made of an image file inside the namespaces, and gone with them. */
 function servedRoot(
   { runtimePath, nativeOverlayfs }: Config,
-  { path: image, pointer }: ImageFile,
+  file: ImageFile,
 ): { readonly path: string; readonly image: "mount" | "overlay"; readonly server: Server } {
-  if (pointer !== undefined) throw pointerOnDir(image);
+  const refusal = onlyOnZfs(file);
+  if (refusal !== undefined) throw refusal;
   const argv = imageServer({
-    image,
+    image: file.path,
     place: runtimePath,
     isNative: nativeOverlayfs,
     overlayStage: [...selfCommand(), "internal-serve-overlay"],

@@ -102,7 +102,9 @@ async function testPackages(t: Deno.TestContext, work: string): Promise<void> {
     const enroot = `${work}/${name}/bin/enroot`;
     await Deno.mkdir(`${work}/home`);
     await Deno.chown(`${work}/home`, 4242, 4242);
-    const options = { uid: 4242, gid: 4242, clearEnv: true, env: { HOME: `${work}/home` } };
+    const home = `${work}/home`;
+    // The checkout may be closed to others.
+    const options = { uid: 4242, gid: 4242, clearEnv: true, env: { HOME: home }, cwd: home };
     assertEquals(await run([enroot, "version"], options), `${version}\n`);
     assertEquals(
       (await run(["sha256sum", enroot])).slice(0, 64),

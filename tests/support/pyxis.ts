@@ -44,7 +44,9 @@ export async function pyxisArgv(bed: Bed, name: string, image?: string): Promise
   );
   await bed.own();
   const made = image === undefined ? [] : [image, bed.work];
-  return ["perl", client, bed.executable, String(bed.uid), conf, name, ...made];
+  // By its text: the checkout may be closed to others.
+  const text = await Deno.readTextFile(client);
+  return ["perl", "-e", text, bed.executable, String(bed.uid), conf, name, ...made];
 }
 
 /** Run the client with the variables of a job that is no job of a real Slurm. */

@@ -41,6 +41,9 @@ const notRun = [
   ...(noZfs === undefined
     ? []
     : ["the tests with OpenZFS: set ENROOT_TEST_POOL to a dataset where there is one"]),
+  ...(noZfs !== undefined || Deno.env.has("ENROOT_TEST_ALL_USERS")
+    ? []
+    : ["as root, too, what takes long on ZFS: set ENROOT_TEST_ALL_USERS, or deno task soak users"]),
   ...(Deno.env.has("DENORT_BIN")
     ? []
     : ["the `deno compile` form of the executable: set DENORT_BIN to a denort binary"]),

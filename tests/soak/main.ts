@@ -1,6 +1,6 @@
 /**
  * `deno task soak [NAME…]`: what takes too long for every change: memory of huge layers, layers
- * of a million entries, chains of many layers, ten minutes of fuzzing.
+ * of a million entries, chains of many layers, tests on ZFS for every user, ten minutes of fuzzing.
  *
  * @module
  */
@@ -19,6 +19,7 @@ const soaks: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: checkMemory,
   entries: checkEntries,
   chain: checkChain,
+  users: checkUsers,
   fuzz: checkFuzz,
 };
 
@@ -39,6 +40,15 @@ for (const [name, soak] of Object.entries(soaks)) {
 for (const text of wrong) console.log(`WRONG: ${text}`);
 console.log(`${wrong.length} wrong`);
 Deno.exit(wrong.length === 0 ? 0 : 1);
+
+async function checkUsers(): Promise<string[]> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "tests/vm/test_zfs.ts"],
+    env: { ENROOT_TEST_ALL_USERS: "y" },
+    cwd: top,
+  }).spawn().status;
+  return success ? [] : ["a test on ZFS failed"];
+}
 
 async function checkFuzz(): Promise<string[]> {
   const { success } = await new Deno.Command(Deno.execPath(), {

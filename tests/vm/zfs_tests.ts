@@ -17,7 +17,8 @@ const folder = "tests/zfs";
 const limit = 4200;
 
 /**
- * Run them; what they drive must be built. What they print is printed here.
+ * Run them; what they drive must be built. What they print is printed here. With `ENROOT_TEST_ALL_USERS`
+ * also those as root that take long, which are the same as a plain user.
  *
  * @param extra arguments for `deno test`; when there are files among them, only those are run
  */
@@ -25,7 +26,8 @@ export async function runZfsTests(extra: readonly string[] = []): Promise<Count>
   await using scratch = await Scratch.make();
   const results = scratch.path;
   const named = extra.some((each) => each.endsWith("_test.ts"));
-  const rest = [...extra, ...named ? [] : [folder]];
+  const users = Deno.env.has("ENROOT_TEST_ALL_USERS") ? ["--", "all-users"] : [];
+  const rest = [...extra, ...named ? [] : [folder], ...users];
   const report = `${results}/report.xml`;
   if (Deno.env.has("ENROOT_TEST_POOL")) {
     // The helper reads the system's configuration, and nothing else: the tests have one of their own.

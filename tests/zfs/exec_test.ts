@@ -1,10 +1,11 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { slowUsers } from "../support/bed.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { ZfsBed } from "../support/zfs_bed.ts";
 
 const links = "for kind in user mnt cgroup pid; do readlink /proc/self/ns/$kind; done";
 
-for (const user of ["root", "plain user"] as const) {
+for (const user of slowUsers) {
   Deno.test(`exec in a container on ZFS, as ${user}`, async (t) => {
     await using store = await ZfsBed.make(user);
     const { bed, dataset } = store;

@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
+import { slowUsers } from "../support/bed.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { pushImage } from "../support/oci_layout.ts";
 import { mark, pyxis, pyxisFinds } from "../support/pyxis.ts";
 import { startRegistry } from "../support/registry.ts";
 import { zfs, ZfsBed } from "../support/zfs_bed.ts";
 
-for (const user of ["root", "plain user"] as const) {
+for (const user of slowUsers) {
   Deno.test(`what pyxis does, on ZFS, as ${user}`, async (t) => {
     await using stack = new AsyncDisposableStack();
     const registry = stack.use(await startRegistry());

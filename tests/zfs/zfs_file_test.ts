@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { users } from "../support/bed.ts";
+import { slowUsers } from "../support/bed.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { attempt, run } from "../support/command.ts";
 import { openToAll } from "../support/fixture.ts";
@@ -10,7 +10,7 @@ function piped(enroot: string, from: string, to: string): string[] {
   return ["bash", "-euo", "pipefail", "-c", '"$0" $1 | "$0" $2', enroot, from, to];
 }
 
-for (const user of users) {
+for (const user of slowUsers) {
   Deno.test(`.zfs files, as ${user}`, async (t) => {
     await using stack = new AsyncDisposableStack();
     const store = stack.use(await ZfsBed.make(user));

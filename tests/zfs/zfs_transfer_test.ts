@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { users } from "../support/bed.ts";
+import { slowUsers } from "../support/bed.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { openToAll } from "../support/fixture.ts";
 import { Host, setRoute, startSshd, startWire } from "../support/ssh_hosts.ts";
@@ -21,7 +21,7 @@ function leftovers(contents: readonly string[]): string[] {
   return contents.filter((name) => /@enroot-send-|^\.receiving\/|\.tmp/.test(name));
 }
 
-for (const user of users) {
+for (const user of slowUsers) {
   Deno.test(`zfs:// between two hosts, as ${user}`, async (t) => {
     await using stack = new AsyncDisposableStack();
     const here = stack.use(await Host.make(user));

@@ -45,6 +45,8 @@ const tarChanges: readonly Change[] = [
   function setField(bytes, _donor, hostile, random) {
     const at = header(bytes, random);
     const [offset, length] = random.pick(fields);
+    // Another change may have cut the archive short within a header.
+    if (at + offset + length > bytes.length) return bytes;
     const text = new TextEncoder().encode(random.pick(hostile)).subarray(0, length);
     bytes.fill(0, at + offset, at + offset + length);
     bytes.set(text, at + offset);

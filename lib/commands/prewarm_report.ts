@@ -66,7 +66,7 @@ export class PrewarmReport {
     if (this.#asJson) {
       const code = known ? error.code : "unexpected";
       this.#event({ event: "failed", uri, line, code, message, seconds: seconds(took) });
-    } else this.#line(`fail  ${uri}: ${message}`);
+    } else this.#line(`fail  ${message.startsWith(`${uri}: `) ? "" : `${uri}: `}${message}`);
     this.#progress();
   }
 

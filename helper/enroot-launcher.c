@@ -236,9 +236,9 @@ int main(int argc, char **argv)
         programs = load_programs(&payload, &fd);
         snprintf(program, sizeof program, "/proc/self/fd/%d", fd);
     }
-    /* The runtime reads ~/.npmrc, and fails when that is not to its liking. */
-    /* Certificates are those of the system, as for every other program here. */
-    /* Where there is no node, it would be one itself, by a change of what PATH its programs get. */
+    /* The runtime reads ~/.npmrc, and fails when that is not to its liking. Certificates are those of
+     * the system, as for every other program here. Where there is no node, the runtime would be one
+     * itself, by a change of what PATH its programs get. */
     const char *extra[] = {
         NO_CACHE, join("HOME=", folder.path), "DENO_NO_UPDATE_CHECK=1", "DENO_TLS_CA_STORE=system",
         "DENO_DISABLE_NODE_SHIM=1", programs, NULL,

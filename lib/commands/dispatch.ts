@@ -45,7 +45,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./cold.ts")).loadCommand,
   },
   start: {
-    summary: "Start a container",
+    summary: "Start a container, or an image without one",
     load: () => start,
   },
   exec: {
@@ -61,7 +61,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: () => list,
   },
   export: {
-    summary: "Export a container to a squashfs file",
+    summary: "Export a container to a file or to another host",
     load: async () => (await import("./cold.ts")).exportCommand,
   },
   remove: {

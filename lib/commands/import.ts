@@ -47,6 +47,11 @@ Import an image as a file that containers are created from.
       await serveReceive(context, name, { protocol, force: options.flag("force") });
       return 0;
     }
+    if (name !== undefined || options.flag("force")) {
+      throw new UsageError(
+        "'import' makes a file and no container, and replaces none: see 'enroot load'",
+      );
+    }
     const [operand, ...more] = options.operands;
     if (operand === undefined) throw new UsageError("'import' needs an image URI");
     if (more.length > 0) throw new UsageError(`'import' takes one image: '${more[0]}'`);

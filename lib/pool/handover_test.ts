@@ -6,6 +6,7 @@ import { EnrootError } from "../errors.ts";
 import { type HandedFile, Handover } from "./handover.ts";
 import { WorkerPool } from "./pool.ts";
 import { createRing, readRing, RingWriter } from "./ring.ts";
+import { slotSize } from "./ring_side.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -14,8 +15,7 @@ const applier = new URL("../../workers/apply_layer.ts", import.meta.url);
 const quiet = { signal: new AbortController().signal, onProgress: () => {} };
 const nothing = (): void => {};
 
-/** A file of the test: it stands for its number, and no descriptor is really open. */
-const slotSize = 256 * 1024;
+/** The files of the first two tests: their descriptors are numbers, and nothing is really open. */
 const fileSize = 1000;
 
 Deno.test("handover: every file is completed once, with its own bytes, by either of two threads", async () => {

@@ -29,6 +29,12 @@ for (const user of users) {
       { about: "unknown option", args: ["import", "--frob", "x"], says: /--frob/, usage: true },
       { about: "option without value", args: ["import", "-o"], says: /-o|output/, usage: true },
       { about: "missing operand", args: ["import"], says: /URI/, usage: true },
+      {
+        about: "a container's name for a file",
+        args: ["import", "-n", "x", `oci:${fixture.layout}:sample`],
+        says: /enroot load/,
+        usage: true,
+      },
       { about: "too many operands", args: ["create", "a", "b"], says: /'b'/, usage: true },
       { about: "unknown scheme", args: ["import", "ftp://x/y"], says: /ftp/ },
       { about: "a reference that is none", args: ["import", "docker://UPPER/x"], says: /UPPER/ },

@@ -1,11 +1,22 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  fake,
+  image,
+  large,
+  layers,
+  other,
+  readAll,
+  readTar,
+  sourceOptions,
+  twice,
+  withImage,
+} from "../../../tests/support/daemon_image.ts";
+import {
   archiveBytes,
   docker20,
   docker25,
   dockerContainerd,
   type EngineArchive,
-  type EngineImage,
   gzip,
   hexOf,
   inspectOf,
@@ -14,134 +25,12 @@ import {
   podman,
   podmanOci,
 } from "../../../tests/support/engine_archive.ts";
-import { FakeEngine } from "../../../tests/support/fake_engine.ts";
 import { ownArchitecture } from "../../../tests/support/oci_layout.ts";
 import { EnrootError } from "../../errors.ts";
 import { parseDigest } from "../../oci/digest.ts";
-import { callerEnvironment } from "../../process/caller.ts";
-import { inflate } from "../../streams/inflate.ts";
-import type { Image, OpenedLayer } from "../image.ts";
-import type { SourceOptions } from "../options.ts";
 import { openImage, resolveDigest } from "../source.ts";
 import { parseImageUri } from "../uri.ts";
 import { EngineIdError } from "./daemon_image.ts";
-
-// The environment of the caller is read once, so the programs are the same for all tests here.
-const fake = await FakeEngine.make();
-const path = Deno.env.get("PATH") ?? "";
-Deno.env.set("PATH", `${fake.bin}:${path}`);
-callerEnvironment();
-Deno.env.set("PATH", path);
-globalThis.addEventListener("unload", () => Deno.removeSync(fake.bin, { recursive: true }));
-
-const other = ownArchitecture === "arm64" ? "amd64" : "arm64";
-/** Larger than what a pipe holds, so that the stream does stand still. */
-const large = 3 << 20;
-const layers = [
-  makeLayer("base", large),
-  makeLayer("middle", 300_000),
-  makeLayer("top", 200_000),
-];
-const image = makeImage(layers);
-const twice = makeImage([makeLayer("a", 90_000), makeLayer("b"), makeLayer("a", 90_000)]);
-
-/** One image opened from an archive, with what it logged. */
-async function withImage(
-  { archive = podman(image), inspect, then, scheme = "dockerd", of = image, options = {} }: {
-    readonly archive?: EngineArchive;
-    readonly inspect?: Record<string, unknown>;
-    readonly then?: string;
-    readonly scheme?: string;
-    readonly of?: EngineImage;
-    readonly options?: Partial<SourceOptions>;
-  },
-  use: (image: Image, log: string[]) => Promise<void>,
-): Promise<{ log: string[]; peak: number }> {
-  const bytes = archiveBytes(archive);
-  await fake.answer(inspectOf(of, archive.id, inspect), {
-    bytes,
-    ...(then === undefined ? {} : { then }),
-  });
-  const tempPath = await Deno.makeTempDir({ prefix: "zenroot-daemon-" });
-  const descriptors = countDescriptors();
-  const log: string[] = [];
-  try {
-    const uri = parseImageUri(`${scheme}://x:1`);
-    {
-      await using opened = await openImage(uri, { ...sourceOptions(tempPath, log), ...options });
-      await use(opened, log);
-    }
-    assertEquals([...Deno.readDirSync(tempPath)], []);
-    // The runtime closes a stream that it was reading a moment later.
-    for (let tries = 0; tries < 50 && countDescriptors() !== descriptors; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    assertEquals(countDescriptors(), descriptors, "descriptors were left open");
-  } finally {
-    await Deno.remove(tempPath, { recursive: true });
-  }
-  return { log, peak: Number(/at most (\d+) bytes/.exec(log.join("\n"))?.[1] ?? NaN) };
-}
-
-function sourceOptions(tempPath: string, log: string[]): SourceOptions {
-  return {
-    architecture: ownArchitecture,
-    cachePath: "/nonexistent",
-    tempPath,
-    allowHttp: false,
-    connectTimeoutSeconds: 1,
-    transferTimeoutSeconds: 0,
-    retries: 0,
-    maxConnections: 1,
-    signal: new AbortController().signal,
-    log: (_, message) => void log.push(message),
-  };
-}
-
-function countDescriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
-}
-
-/** Open all layers at once and read them in order, as a build does. */
-async function readAll(opened: Image, skipped: readonly number[] = []): Promise<string[]> {
-  for (const index of skipped) opened.layers[index]?.skip?.();
-  const { signal } = new AbortController();
-  const wanted = opened.layers.filter((_, index) => !skipped.includes(index));
-  const files = wanted.map((layer) => layer.open({ signal }));
-  for (const file of files) file.catch(() => {});
-  const hashes: string[] = [];
-  for (const file of files) {
-    const layer = await file;
-    hashes.push(`sha256:${hexOf(await readTar(layer))}`);
-    layer.release?.();
-  }
-  return hashes;
-}
-
-async function readTar(layer: OpenedLayer): Promise<Uint8Array> {
-  const parts: number[] = [];
-  await inflate(
-    readFile(layer),
-    layer.compression,
-    (bytes) => bytes.forEach((byte) => parts.push(byte)),
-    "x",
-  );
-  return new Uint8Array(parts);
-}
-
-async function* readFile(
-  { path, offset, size }: OpenedLayer,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  using file = await Deno.open(path);
-  if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
-  for (let left = size; left > 0;) {
-    const piece = new Uint8Array(Math.min(left, 65536));
-    const length = await file.read(piece);
-    if (length === null) throw new Error("the bytes ended too early");
-    left -= length;
-    yield piece.subarray(0, length);
-  }
-}
 
 const id = (digit: string): string => digit.repeat(64);
 const inOrder = [id("1"), id("2"), id("3")];

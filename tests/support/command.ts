@@ -69,6 +69,15 @@ export function spawn(
   return new Deno.Command(program, { stdout: "piped", stderr: "piped", ...options, args }).spawn();
 }
 
+/** Send a signal to a program that may have ended by itself. */
+export function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended: there is nobody to tell.
+  }
+}
+
 async function feed(
   stdin: WritableStream<Uint8Array<ArrayBufferLike>>,
   input: string | Uint8Array,

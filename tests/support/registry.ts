@@ -4,7 +4,7 @@
  * @module
  */
 
-import { spawn } from "./command.ts";
+import { end, spawn } from "./command.ts";
 
 /** A registry at work. Disposing of it stops it and removes what it stored. */
 export interface Registry extends AsyncDisposable {
@@ -64,11 +64,7 @@ export async function startRegistry(tls?: Tls, more: RegistryOptions = {}): Prom
   });
   const log = new Log(child);
   stack.defer(async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
+    end(child, "SIGKILL");
     await Promise.all([child.status, log.end]);
   });
   const port = Number(await log.find(/listening on 127\.0\.0\.1:(\d+)/));

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { attempt, type Result, run, spawn } from "./command.ts";
+import { attempt, end, type Result, run, spawn } from "./command.ts";
 
 /** A node at work. Disposing of it ends every process in it and removes its folder. */
 export interface Slurm extends AsyncDisposable {
@@ -140,11 +140,7 @@ class Node implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // With the first of its processes the kernel kills all others of the node.
-    try {
-      this.#holder.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
+    end(this.#holder, "SIGKILL");
     await Promise.all(this.#children.map(({ status }) => status));
     await Promise.all(this.#readers);
   }

@@ -7,7 +7,7 @@
 
 import { permissions } from "../../lib/storage/zfs/delegation.ts";
 import { Bed, type User } from "./bed.ts";
-import { attempt, type Result, run, spawn } from "./command.ts";
+import { attempt, end, type Result, run, spawn } from "./command.ts";
 import { installHelper, TestDataset, zfs } from "./zfs_bed.ts";
 
 /** What ssh and sshd call the user of both hosts. */
@@ -63,7 +63,7 @@ export class Host implements AsyncDisposable {
       ...["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, etc],
     ]);
     stack.defer(async () => {
-      holder.kill("SIGKILL");
+      end(holder, "SIGKILL");
       await holder.stderr.cancel();
       await holder.status;
     });
@@ -171,7 +171,7 @@ export async function startSshd(there: Host, here: Host): Promise<Sshd> {
   const server = there.serve(["/usr/sbin/sshd", "-D", "-e", "-f", `${folder}/config`]);
   const said = new Response(server.stderr).text();
   stack.defer(async () => {
-    server.kill("SIGTERM");
+    end(server, "SIGTERM");
     await Promise.all([server.status, said, server.stdout.cancel()]);
   });
   await Promise.race([

@@ -179,6 +179,9 @@ int main(int argc, char **argv)
         served.kept = request.kept;
         served.kept_count = request.kept_count;
         server = start_serving(&served);
+        /* Around the command's own namespace is one where it has the ids of its caller, as without a
+         * server: the map that it sees of itself says so. */
+        make_namespaces(flags & CLONE_NEWUSER, &own);
     }
     if (is_new)
         make_namespaces(flags, remap_root ? &root : &own);

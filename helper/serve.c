@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -28,19 +27,6 @@ struct connection {
     int told;   /* the namespace of the command; ends without one when the caller does */
     int errors; /* what the program says */
 };
-
-/* Slurm sends a job's signals to each process of it, and the command's last words may need its files. */
-static void ignore_signals(void)
-{
-    static const int kept[] = { SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
-    sigset_t none;
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_IGN);
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        signal(kept[i], SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 static bool is_fuse(const char *place)
 {

@@ -71,9 +71,9 @@ static bool is_member(pid_t pid, const struct namespace_id *wanted)
     return stat(path, &found) == 0 && found.st_dev == wanted->device && found.st_ino == wanted->inode;
 }
 
-/* Another process in the namespace, 0 when there is none, -1 when that could not be seen. The kernel shows nothing of one that executes what
- * it may not read: if it is the user's, and no older than the first member, it counts as one, and
- * `is_sure` tells. */
+/* Another process in the namespace, 0 when there is none, -1 when that could not be seen. The kernel
+ * shows nothing of one that executes what it may not read: if it is the user's, and no older than the
+ * first member, it counts as one, and `is_sure` tells. */
 static pid_t find_member(const struct namespace_id *wanted, unsigned long long since, bool *is_sure)
 {
     pid_t found = 0, maybe = 0;
@@ -138,6 +138,18 @@ void end_members(const struct namespace_id *namespace, unsigned long long since)
     }
 }
 
+void ignore_signals(void)
+{
+    static const int kept[] = { SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_IGN);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        signal(kept[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 void run_command(int file)
 {
     static char text[MAX_COMMAND];
@@ -166,6 +178,7 @@ static void watch(const struct watch_request *request, int told, int main_proces
     kept[count++] = main_process;
     drop_standard();
     close_others(kept, count);
+    ignore_signals();
     prctl(PR_SET_NAME, "enroot-watch");
     if (chdir("/") < 0)
         _exit(1);

@@ -50,6 +50,10 @@ unsigned long long start_time(pid_t pid);
  * since: when the first that can be in it was started */
 void end_members(const struct namespace_id *namespace, unsigned long long since);
 
+/* Be deaf to all signals but SIGKILL and faults of its own, as is then what this process starts: Slurm
+ * sends a job's signals to each process of it, and what cleans up must outlast the job. */
+void ignore_signals(void);
+
 /* Execute what a file says, arguments that end in NUL. The file is closed. */
 _Noreturn void run_command(int file);
 

@@ -7,7 +7,7 @@ import { leftovers, marked, nothingLeft, processesOf } from "../support/leftover
 
 /** What a container can see of itself, but for what is another one at each start. */
 const portrait = `
-  env; echo "$0 $*"; id; pwd; umask; ulimit -aS; ulimit -aH
+  env; echo "$0 $*"; id; cat /proc/self/uid_map /proc/self/gid_map; pwd; umask; ulimit -aS; ulimit -aH
   grep -vE '^(Pid|Tgid|PPid|NSpid|NStgid|NSpgid|NSsid|Ngid|Vm|Rss|SigQ|Hugetlb|voluntary|nonvoluntary)' /proc/self/status
   ls /proc/self/fd
   stat -c '%n %f %u %g' / /bin /etc /etc/hosts /root

@@ -111,7 +111,10 @@ export class ImageBuild implements AsyncDisposable {
    * @throws {EnrootError} when one cannot be had, or is not what its digest says
    */
   async fetched(): Promise<void> {
-    for (const file of await Promise.all(this.#files)) file.release?.();
+    for (const file of await Promise.all(this.#files)) {
+      await file.whole;
+      file.release?.();
+    }
   }
 
   /** What is stored in more bytes than the limit is not fetched: compression makes little larger. */
@@ -160,7 +163,7 @@ export class ImageBuild implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("the build has ended"));
-    await Promise.allSettled(this.#files);
+    await Promise.allSettled(this.#files.map(async (file) => (await file).whole));
   }
 
   async #applyFile(
@@ -171,12 +174,17 @@ export class ImageBuild implements AsyncDisposable {
   ): Promise<LayerSummary> {
     const { pool, ownership, limits } = this.#options;
     try {
-      return await pool.applyLayer(
+      const summary = await pool.applyLayer(
         {
           kind: "apply-layer",
           root,
           name,
-          file: { path: file.path, offset: file.offset, size: file.size },
+          file: {
+            path: file.path,
+            offset: file.offset,
+            size: file.size,
+            ...(file.arrival === undefined ? {} : { arrival: file.arrival }),
+          },
           compression: file.compression,
           ...(layer.digest === undefined ? {} : { digest: layer.digest }),
           diffId: layer.diffId,
@@ -185,6 +193,9 @@ export class ImageBuild implements AsyncDisposable {
         },
         { signal: this.#signal, onProgress: (bytes) => this.#applied?.add(bytes) },
       );
+      // It was read to its end; in the cache it has its name a moment later.
+      await file.whole;
+      return summary;
     } catch (error) {
       // Damaged bytes in the cache would fail every import to come.
       if (error instanceof EnrootError && error.code === "digest-mismatch") await layer.discard?.();

@@ -48,13 +48,14 @@ export async function applyLayer(
     reader.write(bytes);
   };
 
-  await explained(request, async () => {
+  const { check } = guard;
+  await explained(request, check, async () => {
     const onEnd = (): void => reader.end();
     if (ring === undefined) {
-      return await readLayer(request, { onStored, take, onEnd, sum: new TarSum(request) });
+      return await readLayer(request, { onStored, check, take, onEnd, sum: new TarSum(request) });
     }
     const sum = inflaterSums(compression) ? undefined : new TarSum(request);
-    for (const { bytes, stored } of readRing(ring, guard.check)) {
+    for (const { bytes, stored } of readRing(ring, check)) {
       onStored(stored);
       sum?.add(bytes);
       take(bytes);

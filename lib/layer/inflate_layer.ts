@@ -25,8 +25,9 @@ export async function inflateLayer(request: InflateLayer): Promise<void> {
   const { check } = new Guard({ ...request, limits: {} });
   using handover = new Handover(request.ring, check, finishFile, close);
   const writer = new RingWriter(request.ring, check, handover.finishOne);
-  await explained(request, () =>
+  await explained(request, check, () =>
     readLayer(request, {
+      check,
       onStored(bytes) {
         check();
         writer.note(bytes);

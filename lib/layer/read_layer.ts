@@ -53,6 +53,8 @@ export function inflaterSums(compression: LayerCompression): boolean {
 export interface ReadLayerOptions {
   /** Told how many more stored bytes were read. What it throws ends all. */
   readonly onStored: (bytes: number) => void;
+  /** Asked while bytes are waited for that are still arriving. What it throws ends all. */
+  readonly check: () => void;
   /** Given the tar's bytes in order, valid only during the call. What it throws ends all. */
   readonly take: (bytes: Bytes) => void;
   /** Called at the end of the tar, before its sum is checked: how it is cut short says more than that. */
@@ -69,13 +71,13 @@ export interface ReadLayerOptions {
  */
 export async function readLayer(layer: StoredLayer, options: ReadLayerOptions): Promise<void> {
   const { name, file, compression, digest } = layer;
-  const { onStored, take, onEnd, sum } = options;
+  const { onStored, check, take, onEnd, sum } = options;
   // A tar that is stored as it is has one sum for both.
   const isOneSum = compression === "none" && sum !== undefined;
   const storedHash = digest === undefined || isOneSum ? undefined : createSha256();
 
   async function* stored(): AsyncGenerator<Bytes> {
-    for await (const bytes of readRegion(file, name)) {
+    for await (const bytes of readRegion(file, name, check)) {
       onStored(bytes.length);
       storedHash?.update(bytes);
       yield bytes;
@@ -97,10 +99,12 @@ export async function readLayer(layer: StoredLayer, options: ReadLayerOptions): 
  * Work with a layer's bytes, and say of its failure what it really is: damaged bytes show up as all
  * sorts of things.
  *
+ * @param check as in {@linkcode ReadLayerOptions}
  * @throws {EnrootError} naming the layer
  */
 export async function explained<T>(
   { name, file, digest }: StoredLayer,
+  check: () => void,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -110,7 +114,7 @@ export async function explained<T>(
     if (!["bad-archive", "bad-compression"].includes(error.code)) throw error;
     if (digest !== undefined) {
       const hash = createSha256();
-      for await (const bytes of readRegion(file, name)) hash.update(bytes);
+      for await (const bytes of readRegion(file, name, check)) hash.update(bytes);
       checkDigest(name, digest, hash.digest("hex"));
     }
     // What comes from inflating names the layer already.

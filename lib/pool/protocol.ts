@@ -26,7 +26,13 @@ export interface LayerLimits {
 export interface StoredLayer {
   /** What it is called in messages. */
   readonly name: string;
-  readonly file: { readonly path: string; readonly offset: number; readonly size: number };
+  readonly file: {
+    readonly path: string;
+    readonly offset: number;
+    readonly size: number;
+    /** How far it has arrived, where it is still arriving: memory of `lib/streams/arrival.ts`. */
+    readonly arrival?: SharedArrayBuffer;
+  };
   readonly compression: LayerCompression;
   readonly digest?: Digest;
   readonly diffId: DiffId;

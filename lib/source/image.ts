@@ -8,7 +8,7 @@ import type { DiffId, Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
 import type { LayerCompression } from "../oci/media_type.ts";
 
-/** A region of a local file that holds a layer's stored bytes. Nothing writes to it any more. */
+/** A region of a local file that holds a layer's stored bytes. */
 export interface LayerFile {
   /** Absolute path. */
   readonly path: string;
@@ -22,6 +22,13 @@ export interface LayerFile {
 export interface OpenedLayer extends LayerFile {
   /** How its tar is stored. */
   readonly compression: LayerCompression;
+  /**
+   * How far the file has arrived, while it is still being fetched: memory of `lib/streams/arrival.ts`.
+   * Absent: nothing writes to it any more.
+   */
+  readonly arrival?: SharedArrayBuffer;
+  /** Settles when all of it is there and checked, for one that is still arriving. */
+  readonly whole?: Promise<void>;
   /** How many bytes its tar has, where the source has counted them. */
   readonly tarSize?: number;
 
@@ -45,7 +52,8 @@ export interface Layer {
   readonly size?: number;
 
   /**
-   * Make the stored bytes available as a local file, fetching them when they are not there yet.
+   * Make the stored bytes available as a local file, fetching them when they are not there yet; the file
+   * may be given away while they still arrive.
    *
    * Safe to call for several layers at once, lower ones first. Whoever reads the file checks both
    * digests as it goes: a file is not trusted for being there. The file stays until it is released or
@@ -77,6 +85,9 @@ export interface Layer {
   discard?(): Promise<void>;
 }
 
+/** As whom a registry gave an image's manifest: it would have given it to anybody, or only maybe so. */
+export type Access = "anonymous" | "authorized";
+
 /**
  * One image for one platform. Where its source lets it be, its manifest and config were read and
  * checked when it was opened; layers are opened one by one. Disposing of it removes whatever it
@@ -94,6 +105,8 @@ export interface Image extends AsyncDisposable {
    * found by it without reading it again.
    */
   readonly engineId?: Digest;
+  /** How its manifest was had from its registry just now; absent: it was not asked for there. */
+  readonly access?: Access;
   /** What it was built for. */
   readonly architecture: string;
   /** Its layers, lowest first; one for each diff ID of the config. */

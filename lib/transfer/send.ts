@@ -50,7 +50,10 @@ export async function sendContainer(
     guid,
     token: parseResumeToken(token),
   }));
-  await using outgoing = await openContainer(parts, name, unfinished);
+  await using outgoing = await openContainer(parts, name, {
+    unfinished,
+    isForFile: request.as === "file",
+  });
   const plan: Planned[] = [];
   const { origin } = outgoing;
   const isBaseThere = origin !== undefined && request.bases.includes(origin.guid);

@@ -8,7 +8,14 @@ import { EnrootError } from "../errors.ts";
 import type { CommandError } from "../process/run.ts";
 
 /** What callers may act on; everything else is for a person to read. */
-export type ZfsReason = "exists" | "not-found" | "busy" | "no-space" | "permission" | "unknown";
+export type ZfsReason =
+  | "exists"
+  | "not-found"
+  | "has-clones"
+  | "busy"
+  | "no-space"
+  | "permission"
+  | "unknown";
 
 /** A `zfs` command that failed. */
 export class ZfsError extends EnrootError {
@@ -42,6 +49,7 @@ const words: readonly (readonly [ZfsReason, RegExp])[] = [
   ["permission", /[Pp]ermission denied|must be run as root|[Ii]nsufficient privileges/],
   ["busy", /(?:dataset|pool|filesystem|pool or dataset) is busy|Device or resource busy/],
   ["exists", /already exists/],
+  ["has-clones", /has dependent clones/],
   ["not-found", /does not exist|no such (?:pool|dataset)|could not find any snapshots/],
 ];
 

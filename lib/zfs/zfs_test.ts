@@ -38,7 +38,7 @@ const said: readonly (readonly [string, ZfsReason])[] = [
   ["cannot create 'tank/b': permission denied", "permission"],
   ["cannot set property for 'tank': permission denied", "permission"],
   ["Permission denied the ZFS utilities must be run as root.", "permission"],
-  ["cannot destroy 'tank/t': filesystem has dependent clones", "unknown"],
+  ["cannot destroy 'tank/t': filesystem has dependent clones", "has-clones"],
   ["", "unknown"],
 ];
 for (const [text, reason] of said) {

@@ -118,6 +118,30 @@ Deno.test("images share the layers that they begin with, as a plain user", async
     assertEquals((await layers(store)).size, before + 3);
     assertEquals((await dataset.contents()).filter((name) => name.includes(".tmp")), []);
   });
+
+  await t.step("what a killed import left, one layer on another, goes with the next", async () => {
+    // As it is when the next layer was begun before the one below was in place.
+    const [below = "", above = ""] = ["a", "b"].map((letter) => letter.repeat(64));
+    const folder = `${dataset.name}/.layers`;
+    await zfs("create", "-u", "-o", "canmount=noauto", `${folder}/${below}.tmp`);
+    await zfs("snapshot", `${folder}/${below}.tmp@done`);
+    const clone = [`${folder}/${below}.tmp@done`, `${folder}/${above}.tmp`];
+    await zfs("clone", "-o", "canmount=noauto", ...clone);
+    for (const id of [below, above]) {
+      const place = `${dataset.path}/.layers/${id}.tmp`;
+      await Deno.mkdir(place);
+      await run(["mount", "-t", "zfs", "-o", "zfsutil", `${folder}/${id}.tmp`, place]);
+      await Deno.chown(place, bed.uid, bed.uid);
+      await Deno.writeTextFile(`${dataset.path}/.locks/l-${id}`, "1\n");
+    }
+    await run(["chown", "-R", `${bed.uid}:${bed.uid}`, `${dataset.path}/.locks`]);
+    await makeBusyboxImage(`${bed.work}/more`, "t", { "etc/m": "m\n" });
+    await bed.own();
+    await load("more");
+    assertEquals((await dataset.contents()).filter((name) => name.includes(".tmp")), []);
+    const locks = [...Deno.readDirSync(`${dataset.path}/.locks`)].map(({ name }) => name);
+    assertEquals(locks.filter((name) => name.startsWith("l-")), []);
+  });
 });
 
 Deno.test("a chain of layers makes the same tree as one dataset", async () => {

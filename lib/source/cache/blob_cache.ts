@@ -22,6 +22,8 @@ export interface BlobRequest extends Delivery {
   readonly onImpatience?: (bytes: number, seconds: number) => void;
   /** Waits until it may be fetched; the turn ends when what is returned is disposed of. */
   readonly turn?: () => Promise<Disposable>;
+  /** Told where it grows, before any of it is read or written: to read it while it does. */
+  readonly onBegin?: (path: string) => void;
   /** Told how many bytes of it stay for the next attempt, when it could not be had. */
   readonly onKept?: (bytes: number) => void;
 }
@@ -198,6 +200,7 @@ export class BlobCache {
       partial.file.truncateSync(0);
       return held;
     }
+    request.onBegin?.(partial.path);
     try {
       await receive(partial.file, request);
     } catch (error) {

@@ -24,12 +24,13 @@ const openAs: Deno.OpenOptions = { read: true, write: true, mode: 0o644 };
 export class PartialBlob implements Disposable {
   /** Open for reading and writing, at its beginning. */
   readonly file: Deno.FsFile;
-  readonly #path: string;
+  /** Its name, until it is published. */
+  readonly path: string;
   readonly #isShared: boolean;
   #isOurs = true;
 
   private constructor(path: string, file: Deno.FsFile, isShared: boolean) {
-    this.#path = path;
+    this.path = path;
     this.file = file;
     this.#isShared = isShared;
   }
@@ -83,7 +84,7 @@ export class PartialBlob implements Disposable {
       this.file.close();
       return undefined;
     }
-    Deno.renameSync(this.#path, blob);
+    Deno.renameSync(this.path, blob);
     this.#isOurs = false;
     return new HeldBlob(blob, this.file, true);
   }
@@ -92,7 +93,7 @@ export class PartialBlob implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#isOurs) return;
     this.#isOurs = false;
-    if (!this.#isShared || this.file.statSync().size === 0) removeIfThere(this.#path);
+    if (!this.#isShared || this.file.statSync().size === 0) removeIfThere(this.path);
     this.file.close();
   }
 }

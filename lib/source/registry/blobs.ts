@@ -14,6 +14,7 @@ import type { OpenedLayer } from "../image.ts";
 import { Limiter } from "../limiter.ts";
 import { type BlobStore, maxDocument } from "../open_manifest.ts";
 import type { SourceOptions } from "../options.ts";
+import { ArrivingBlob } from "./arriving_blob.ts";
 import { openBlobBody } from "./blob_body.ts";
 import { type BodyLimits, documentSeconds } from "./body.ts";
 import { Givers, type TurnDown } from "./givers.ts";
@@ -43,6 +44,7 @@ export class RegistryBlobs implements BlobStore, Disposable {
   readonly #cache: BlobCache;
   readonly #limiter: Limiter;
   readonly #held = new Set<HeldBlob>();
+  readonly #arriving = new Set<ArrivingBlob>();
   /** Those that were in the cache, and turned out to be damaged when they were read. */
   readonly #damaged = new Set<Digest>();
   #fetched = 0;
@@ -98,6 +100,15 @@ export class RegistryBlobs implements BlobStore, Disposable {
     return this.#cache.has(digest, size);
   }
 
+  /**
+   * Whether layers are read while they arrive. Not where several images share the workers: one that waits
+   * for its bytes would keep them from the others. Not when something was wrong before.
+   */
+  get #mayFollow(): boolean {
+    const { connections, distrustsCache = false } = this.#options;
+    return connections === undefined && !distrustsCache;
+  }
+
   async read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
     if (descriptor.size > maxDocument) {
       throw new EnrootError(
@@ -110,21 +121,33 @@ export class RegistryBlobs implements BlobStore, Disposable {
     );
   }
 
+  /** A layer that is being fetched is given away when enough of it is there to be read meanwhile. */
   async open(
     descriptor: Descriptor,
     options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
   ): Promise<Omit<OpenedLayer, "compression">> {
-    const { digest, size } = descriptor;
-    const what = `layer ${digest} of ${this.#uri}`;
-    const held = await this.#hold(descriptor, what, options);
-    this.#held.add(held);
-    return {
-      path: held.path,
-      offset: 0,
-      size,
-      failure: () => this.#damaged.has(digest) ? damaged(what) : undefined,
-      release: () => this.#letGo(held),
-    };
+    const what = `layer ${descriptor.digest} of ${this.#uri}`;
+    const arriving = new ArrivingBlob(descriptor.size);
+    const fetched = this.#hold(descriptor, what, {
+      ...options,
+      onBegin: (path) => arriving.begin(path),
+      onProgress(bytes) {
+        arriving.add(bytes);
+        options.onProgress?.(bytes);
+      },
+    });
+    this.#arriving.add(arriving);
+    fetched.then((held) => {
+      this.#held.add(held);
+      arriving.finish();
+    }, () => arriving.fail());
+    using unread = new DisposableStack();
+    unread.defer(() => this.#close(arriving));
+    const ways = this.#mayFollow ? [fetched, arriving.readable] : [fetched];
+    const held = await Promise.race(ways);
+    if (held !== undefined) return this.#whole(descriptor, what, held);
+    unread.move();
+    return this.#follow(descriptor, what, arriving, fetched);
   }
 
   discard({ digest }: Descriptor): Promise<void> {
@@ -140,12 +163,59 @@ export class RegistryBlobs implements BlobStore, Disposable {
 
   [Symbol.dispose](): void {
     for (const held of this.#held) this.#letGo(held);
+    for (const arriving of this.#arriving) this.#close(arriving);
+  }
+
+  #close(arriving: ArrivingBlob): void {
+    arriving.close();
+    this.#arriving.delete(arriving);
+  }
+
+  #whole(
+    { digest, size }: Descriptor,
+    what: string,
+    held: HeldBlob,
+  ): Omit<OpenedLayer, "compression"> {
+    return {
+      path: held.path,
+      offset: 0,
+      size,
+      failure: () => this.#damaged.has(digest) ? damaged(what) : undefined,
+      release: () => this.#letGo(held),
+    };
+  }
+
+  #follow(
+    { size }: Descriptor,
+    what: string,
+    arriving: ArrivingBlob,
+    fetched: Promise<HeldBlob>,
+  ): Omit<OpenedLayer, "compression"> {
+    let failure: unknown;
+    const whole = fetched.then(() => {}, (error) => {
+      failure = error;
+      throw error;
+    });
+    // Whoever reads it is told why it ends; so is who waits for it.
+    whole.catch(() => {});
+    return {
+      path: arriving.path,
+      offset: 0,
+      size,
+      arrival: arriving.arrival,
+      whole,
+      failure: () => failure ?? (arriving.wasDropped ? begunAnew(what) : undefined),
+      release: () => {
+        this.#close(arriving);
+        fetched.then((held) => this.#letGo(held), () => {});
+      },
+    };
   }
 
   async #hold(
     descriptor: Descriptor,
     what: string,
-    options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+    options: Pick<BlobRequest, "signal" | "onProgress" | "onBegin">,
   ): Promise<HeldBlob> {
     const { signal } = options;
     const held = await this.#cache.get(this.#request(descriptor, what, options));
@@ -168,11 +238,9 @@ export class RegistryBlobs implements BlobStore, Disposable {
   #request(
     { digest, size }: Descriptor,
     what: string,
-    { signal, onProgress, isDocument = false }: {
-      signal: AbortSignal;
-      onProgress?: (bytes: number) => void;
-      isDocument?: boolean;
-    },
+    { signal, onProgress, onBegin, isDocument = false }:
+      & Pick<BlobRequest, "signal" | "onProgress" | "onBegin">
+      & { isDocument?: boolean },
   ): BlobRequest {
     const options = this.#options;
     const { log } = options;
@@ -185,6 +253,7 @@ export class RegistryBlobs implements BlobStore, Disposable {
       what,
       signal,
       ...(onProgress === undefined ? {} : { onProgress }),
+      ...(onBegin === undefined ? {} : { onBegin }),
       turn: () => this.#limiter.turn(),
       onWait: () => log("info", `Waiting for another process to fetch ${what}`),
       onImpatience: (bytes, seconds) =>
@@ -234,5 +303,12 @@ function damaged(what: string): EnrootError {
   return new EnrootError(
     "cache-damaged",
     `${what} was damaged in the cache, and is dropped there: it is fetched again`,
+  );
+}
+
+function begunAnew(what: string): EnrootError {
+  return new EnrootError(
+    "cache-damaged",
+    `${what} came wrong, or could not be gone on with where it broke off: it is fetched and applied anew`,
   );
 }

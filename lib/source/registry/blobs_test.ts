@@ -5,6 +5,10 @@ import { openRandomImage } from "../../../tests/support/random_image.ts";
 import { EnrootError } from "../../errors.ts";
 import { parseDigest } from "../../oci/digest.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
+import { createSha256 } from "../../std/node.ts";
+import { arrivedBeyond } from "../../streams/arrival.ts";
+import { readRegion } from "../../streams/file_region.ts";
+import type { OpenedLayer } from "../image.ts";
 import { type AskForBlob, RegistryBlobs } from "./blobs.ts";
 
 const mebibyte = 1 << 20;
@@ -46,11 +50,16 @@ Deno.test("the blobs of a repository", async (t) => {
       fetch(`http://${host}/v2/team/random/blobs/${digest}`, { headers: { ...headers } });
   }
 
+  /** Open all layers, and wait until they are whole. */
+  async function openAll(blobs: RegistryBlobs): Promise<void> {
+    await Promise.all(layers.map(async (layer) => (await blobs.open(layer, { signal })).whole));
+  }
+
   async function pull(fault: (path: string, count: number) => Fault | undefined): Promise<number> {
     await using proxy = startFaultProxy(image.port, ({ path, count }) => fault(path, count));
     const cache = `${folder}/${caches++}`;
     using blobs = open(through(proxy.host), { cache });
-    await Promise.all(layers.map((layer) => blobs.open(layer, { signal })));
+    await openAll(blobs);
     const { whole, partial } = await blobsOf(cache);
     assertEquals([whole.length, partial.length], [4, 0]);
     return proxy.blobBytes;
@@ -74,6 +83,43 @@ Deno.test("the blobs of a repository", async (t) => {
       assert(/only \d+ bytes came in 0.5 s/.test(failed.message), failed.message);
     });
 
+    await t.step("a layer is given away while it arrives, and says when it is whole", async () => {
+      const drip = { bytes: 256 * 1024, milliseconds: 20 };
+      await using proxy = startFaultProxy(image.port, () => ({ drip }));
+      const cache = `${folder}/${caches++}`;
+      using blobs = open(through(proxy.host), { cache });
+      const [layer] = layers;
+      assert(layer !== undefined);
+      const opened = await blobs.open(layer, { signal });
+      assert(opened.arrival !== undefined && opened.whole !== undefined);
+      assertEquals((await blobsOf(cache)).whole, []);
+      const hash = createSha256();
+      for await (const bytes of readWhenThere(opened)) hash.update(bytes);
+      assertEquals(`sha256:${hash.digest("hex")}`, layer.digest);
+      await opened.whole;
+      assertEquals((await blobsOf(cache)).whole.length, 1);
+      assertEquals(opened.failure?.(), undefined);
+      opened.release?.();
+    });
+
+    await t.step("one that has to begin anew is no use to who has begun to read it", async () => {
+      const fault = { cutAfter: 1.5 * mebibyte };
+      await using proxy = startFaultProxy(
+        image.port,
+        ({ count }) => count === 1 ? fault : { ignoresRange: true },
+      );
+      using blobs = open(through(proxy.host));
+      const [layer] = layers;
+      assert(layer !== undefined);
+      const opened = await blobs.open(layer, { signal });
+      await opened.whole;
+      const failure = opened.failure?.();
+      assertEquals(failure instanceof EnrootError ? failure.code : undefined, "cache-damaged");
+      const read = async (): Promise<void> => void await Array.fromAsync(readWhenThere(opened));
+      await assertRejects(read, EnrootError, "broke off");
+      opened.release?.();
+    });
+
     for (const [limit, most] of [[1, 1], [3, 3], [0, 4]] as const) {
       await t.step(`with a limit of ${limit}, ${most} are fetched at once`, async () => {
         await using proxy = startFaultProxy(image.port);
@@ -86,7 +132,7 @@ Deno.test("the blobs of a repository", async (t) => {
           now--;
           return answer;
         }, { maxConnections: limit });
-        await Promise.all(layers.map((layer) => blobs.open(layer, { signal })));
+        await openAll(blobs);
         assertEquals([seen, blobs.fetched], [most, 4]);
       });
     }
@@ -101,13 +147,16 @@ Deno.test("the blobs of a repository", async (t) => {
         for (const code of [undefined, "cache-damaged"]) {
           using blobs = open(through(proxy.host), { cache });
           const opened = await blobs.open(layer, { signal });
+          await opened.whole;
           assertEquals(opened.failure?.(), undefined);
           await blobs.discard(layer);
           const failure = opened.failure?.();
           assertEquals(failure instanceof EnrootError ? failure.code : undefined, code);
           assertEquals((await blobsOf(cache)).whole, []);
           opened.release?.();
-          (await open(through(proxy.host), { cache }).open(layer, { signal })).release?.();
+          const again = await open(through(proxy.host), { cache }).open(layer, { signal });
+          await again.whole;
+          again.release?.();
         }
       },
     );
@@ -115,3 +164,28 @@ Deno.test("the blobs of a repository", async (t) => {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** The bytes of a layer that arrives, by a reader that lets this thread go on with bringing them. */
+async function* readWhenThere(
+  opened: Omit<OpenedLayer, "compression">,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  assert(opened.arrival !== undefined);
+  for (let at = 0; at < opened.size;) {
+    let end = at;
+    const stop = new Error("nothing more is there");
+    try {
+      end = Math.min(
+        opened.size,
+        arrivedBeyond(opened.arrival, at, () => {
+          throw stop;
+        }),
+      );
+    } catch (error) {
+      if (error !== stop) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      continue;
+    }
+    yield* readRegion({ path: opened.path, offset: at, size: end - at }, "the layer");
+    at = end;
+  }
+}

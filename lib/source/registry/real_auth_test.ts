@@ -80,8 +80,8 @@ async function makeBed(): Promise<Bed> {
 }
 
 async function openLayers(image: Image): Promise<number> {
-  const opened = await Promise.all(image.layers.map((layer) => layer.open({ signal })));
-  return opened.length;
+  const opened = image.layers.map(async (layer) => (await layer.open({ signal })).whole);
+  return (await Promise.all(opened)).length;
 }
 
 Deno.test("a registry that asks for a password gets that of a file, and tells why it refuses", async (t) => {

@@ -142,8 +142,12 @@ const app = ({ host }: { host: string }): ImageUri => parseImageUri(`docker://${
 
 async function openLayers(image: Image, onProgress = (_: number): void => {}): Promise<string[]> {
   const { signal } = new AbortController();
-  const open = image.layers.map((layer) => layer.open({ signal, onProgress }));
-  return (await Promise.all(open)).map(({ path }) => path);
+  const open = image.layers.map(async (layer) => {
+    await (await layer.open({ signal, onProgress })).whole;
+    // Where it is when nothing of it arrives any more.
+    return (await layer.open({ signal })).path;
+  });
+  return await Promise.all(open);
 }
 
 function stored(cache: string): string[] {
@@ -191,7 +195,9 @@ Deno.test("images of a real registry", async (t) => {
           parseImageUri("docker://${front.host}/team/app:1"),
           { ...${JSON.stringify(plain)}, signal, log: () => {} },
         );
-        await Promise.all(image.layers.map((layer) => layer.open({ signal })));`;
+        await Promise.all(
+          image.layers.map(async (layer) => (await layer.open({ signal })).whole),
+        );`;
       await Deno.writeTextFile(`${folder}/pull.ts`, script);
       const config = new URL("../../../deno.json", import.meta.url).pathname;
       const argv = [Deno.execPath(), "run", "-A", "--no-check", "--config", config];

@@ -1,7 +1,7 @@
 /**
  * Building datasets that appear whole: templates and layers.
  *
- * Each is filled as `<name>.tmp`, unmounted, made read-only, snapshotted, and renamed into place: under
+ * Each is filled as `<name>.tmp`, snapshotted, unmounted, made read-only, and renamed into place: under
  * its own name it is whole. Whoever builds it holds its lock. A `.tmp` without a holder is what a
  * killed process left; whoever wants it next, or builds anything later, destroys it.
  *
@@ -9,6 +9,7 @@
  */
 
 import { reasonOf } from "../../errors.ts";
+import { existsSync } from "../../sys/exists.ts";
 import {
   childOf,
   type DatasetName,
@@ -21,8 +22,9 @@ import type { Properties, Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
 import { type KeyLock, lockKey, type LockOptions, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
-import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
+import { type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
+import { Unfinished } from "./unfinished.ts";
 
 /** What datasets are built with. */
 export interface BuilderOptions {
@@ -108,29 +110,46 @@ export class Builder {
    * was built by somebody else all the same; what `fill` throws. Nothing is left of it then
    */
   async build(request: BuildRequest): Promise<void> {
-    const { kind, id, from, properties, fill, receive } = request;
-    const { zfs, mounter, layout } = this.#options;
+    if (request.receive !== undefined) return await this.#receive(request, request.receive);
+    await using building = await this.begin(request);
+    await building.fill(request.fill);
+    await building.publish();
+  }
+
+  /**
+   * Begin one, empty or as a clone; the same holds as for {@linkcode Builder.build}.
+   *
+   * @returns what is to be filled and published
+   * @throws {ZfsError} as that does
+   */
+  async begin(
+    { kind, id, from, properties }: Omit<BuildRequest, "fill" | "receive">,
+  ): Promise<Unfinished> {
+    const { zfs, layout } = this.#options;
+    const place = this.#unfinishedPlace(kind, id);
+    layout.ensureFolder(kinds[kind].folder);
+    if (from === undefined) await zfs.create(place.dataset, { canmount: "noauto", ...properties });
+    else await zfs.clone(from, place.dataset, properties);
+    return new Unfinished({
+      ...this.#options,
+      place,
+      snapshot: snapshotOf(place.dataset, kinds[kind].snapshot),
+      name: this.dataset(kind, id),
+      discard: () => this.#discard(place),
+    });
+  }
+
+  async #receive(
+    { kind, id, properties }: BuildRequest,
+    receive: (snapshot: SnapshotName) => Promise<Properties>,
+  ): Promise<void> {
+    const { zfs, layout } = this.#options;
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     await using undo = new AsyncDisposableStack();
-    if (receive !== undefined) {
-      undo.defer(async () => void await this.#discard(place));
-      const more = await receive(snapshotOf(place.dataset, kinds[kind].snapshot));
-      await zfs.set(place.dataset, { readonly: "on", ...properties, ...more });
-      await zfs.rename(place.dataset, this.dataset(kind, id));
-      undo.move();
-      return;
-    }
-    if (from === undefined) await zfs.create(place.dataset, { canmount: "noauto", ...properties });
-    else await zfs.clone(from, place.dataset, properties);
     undo.defer(async () => void await this.#discard(place));
-    makeMountPoint(place);
-    await mounter.mount(place);
-    await fill(pathOf(place));
-    await mounter.unmount(place);
-    removeMountPoint(place);
-    await zfs.set(place.dataset, { readonly: "on" });
-    await zfs.snapshot(snapshotOf(place.dataset, kinds[kind].snapshot));
+    const more = await receive(snapshotOf(place.dataset, kinds[kind].snapshot));
+    await zfs.set(place.dataset, { readonly: "on", ...properties, ...more });
     await zfs.rename(place.dataset, this.dataset(kind, id));
     undo.move();
   }
@@ -144,10 +163,21 @@ export class Builder {
     return this.#discard(this.#unfinishedPlace(kind, id));
   }
 
-  /** Destroy what killed processes left unfinished: their locks are there, and nobody holds them. */
-  async tidy(): Promise<void> {
+  /**
+   * Destroy what killed processes left unfinished: their locks are there, and nobody holds them.
+   *
+   * @param datasets all there are, where that is known: some may have lost their locks
+   */
+  async tidy(datasets: readonly string[] = []): Promise<void> {
     const { locks } = this.#options.layout;
-    for (const { name } of Deno.readDirSync(locks)) {
+    const names = new Set([...Deno.readDirSync(locks)].map(({ name }) => name));
+    for (const dataset of datasets) {
+      for (const kind of ["template", "layer"] as const) {
+        const id = this.#unfinishedId(kind, dataset);
+        if (id !== undefined) names.add(this.lockName(kind, id));
+      }
+    }
+    for (const name of names) {
       const [, prefix, id] = idPattern.exec(name) ?? [];
       if (id === undefined) continue;
       using lock = tryLockKey(locks, name);
@@ -157,17 +187,44 @@ export class Builder {
   }
 
   async #discard(place: Place): Promise<boolean> {
-    const { zfs, mounter, warn } = this.#options;
+    const { mounter, warn } = this.#options;
     try {
       await mounter.unmount(place);
-      await zfs.destroy(place.dataset, { recursive: true });
-      removeMountPoint(place);
+      // Whoever was killed may not have come so far as to make the folder that it would be in.
+      if (existsSync(pathOf(place))) removeMountPoint(place);
+      await this.#destroy(place.dataset);
     } catch (error) {
       if (error instanceof ZfsError && error.reason === "not-found") return true;
       warn(`cannot remove the unfinished ${place.dataset}: ${reasonOf(error)}`);
       return false;
     }
     return true;
+  }
+
+  /** Destroy what is unfinished, and first what is unfinished on top of it: see `layers.ts`. */
+  async #destroy(dataset: DatasetName): Promise<void> {
+    const { zfs } = this.#options;
+    try {
+      await zfs.destroy(dataset, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "has-clones")) throw error;
+      const snapshot = snapshotOf(dataset, kinds.layer.snapshot);
+      const [row] = await zfs.list([snapshot], { columns: ["clones"] });
+      const ids = (row?.clones.split(",") ?? []).map((name) => this.#unfinishedId("layer", name));
+      for (const id of ids) {
+        // What is in place, or is no layer, is not ours to take away.
+        if (id === undefined || !await this.discard("layer", id)) throw error;
+      }
+      await zfs.destroy(dataset, { recursive: true });
+    }
+  }
+
+  /** The id of what has this dataset while it is built. */
+  #unfinishedId(kind: Kind, dataset: string): string | undefined {
+    const folder = `${this.#store.dataset}/${kinds[kind].folder}/`;
+    const name = dataset.startsWith(folder) ? dataset.slice(folder.length) : "";
+    const id = name.endsWith(unfinished) ? name.slice(0, -unfinished.length) : "";
+    return /^[0-9a-f]/.test(id) && idPattern.test(id) ? id : undefined;
   }
 
   #unfinishedPlace(kind: Kind, id: string): Place {

@@ -19,6 +19,7 @@ export const folders = {
   ephemeral: ".ephemeral",
   receiving: ".receiving",
   locks: ".locks",
+  handed: ".handed",
 } as const;
 
 /** A container's name as the last component of a dataset's. */

@@ -11,6 +11,7 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { removeIfThere } from "../../sys/exists.ts";
 import { isStillNamed } from "../../sys/lock.ts";
+import { isNoSpace } from "./no_space.ts";
 
 /** A lock that is held. Disposing of it lets go and removes the file. */
 export interface KeyLock extends Disposable {
@@ -53,8 +54,13 @@ export async function lockKey(
   }
 }
 
-/** Take the lock of this name if nobody holds it, else `undefined`. @throws as {@linkcode lockKey} */
-export function tryLockKey(folder: string, name: string): KeyLock | undefined {
+/**
+ * Take the lock of this name if nobody holds it, else `undefined`.
+ *
+ * @param note a line that is kept with it, for {@linkcode noteOf}
+ * @throws as {@linkcode lockKey}
+ */
+export function tryLockKey(folder: string, name: string, note?: string): KeyLock | undefined {
   const path = `${folder}/${name}`;
   try {
     for (;;) {
@@ -65,7 +71,7 @@ export function tryLockKey(folder: string, name: string): KeyLock | undefined {
       // The holder before may have removed the file between our opening and our lock.
       if (!isStillNamed(file, path)) continue;
       file.truncateSync();
-      file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+      write(file, [String(Deno.pid), ...note === undefined ? [] : [note]]);
       const held = undo.move();
       return {
         leave: () => held.dispose(),
@@ -83,9 +89,27 @@ export function tryLockKey(folder: string, name: string): KeyLock | undefined {
   }
 }
 
+/** The line that was kept with a lock; `undefined` when there is none. */
+export function noteOf(folder: string, name: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(`${folder}/${name}`).split("\n")[1] || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function write(file: Deno.FsFile, lines: readonly string[]): void {
+  try {
+    file.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
+  } catch (error) {
+    // It is a lock all the same, and may be what the one needs who makes room.
+    if (!isNoSpace(error)) throw error;
+  }
+}
+
 function holderOf(path: string): string {
   try {
-    const pid = Number(Deno.readTextFileSync(path));
+    const pid = Number.parseInt(Deno.readTextFileSync(path));
     const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
     return `process ${pid} (${command.slice(-3).join(" ")})`;
   } catch {

@@ -15,14 +15,21 @@ import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { LayeredBuild } from "../store.ts";
 import type { Builder } from "./builder.ts";
-import type { LockOptions } from "./key_lock.ts";
+import type { KeyLock, LockOptions } from "./key_lock.ts";
 import { type Layout, layoutProperty } from "./layout.ts";
+import type { Unfinished } from "./unfinished.ts";
 
 /** What layers are made with. */
 export interface LayersOptions {
   readonly zfs: Zfs;
   readonly layout: Layout;
   readonly builder: Builder;
+}
+
+/** A layer in the making, and its lock. */
+interface Begun {
+  readonly layer: Unfinished;
+  readonly lock: KeyLock;
 }
 
 /** How often a chain is begun anew that was taken away underneath. */
@@ -68,12 +75,33 @@ export class Layers {
     }
   }
 
+  /**
+   * Build what is missing. A layer is begun as soon as the one below has its snapshot; unmounting that
+   * and putting it in place goes on meanwhile. Its lock is taken before, so that there nobody else can have
+   * begun it.
+   */
   async #buildMissing(build: LayeredBuild, options: LockOptions): Promise<void> {
+    const { builder } = this.#options;
     const first = await this.#firstMissing(build, options.signal);
     if (first < build.layers.length) build.begin(first);
+    await using held = new AsyncDisposableStack();
+    let below: Begun | undefined;
     for (let index = first; index < build.layers.length; index++) {
-      await this.#buildLayer(build, index, options);
+      const lock = held.use(await builder.lock("layer", this.#id(build, index), options));
+      if (below === undefined && await this.#isThere(build, index)) {
+        lock[Symbol.dispose]();
+        continue;
+      }
+      const layer = held.use(await this.#begin(build, index, below?.layer));
+      const publishing = publish(below);
+      // What fails is thrown below; nothing is undone as long as it is under way.
+      const settled = publishing.catch(() => undefined);
+      held.defer(() => settled);
+      await layer.fill((root) => build.apply(index, root));
+      await publishing;
+      below = { layer, lock };
     }
+    await publish(below);
   }
 
   /** Where one is, all below it are: it is their clone. */
@@ -87,27 +115,30 @@ export class Layers {
     return snapshots.findLastIndex((snapshot) => there.has(snapshot)) + 1;
   }
 
-  async #buildLayer(build: LayeredBuild, index: number, options: LockOptions): Promise<void> {
+  /** Whether a layer has been built meanwhile; what is unfinished of it is destroyed. */
+  async #isThere(build: LayeredBuild, index: number): Promise<boolean> {
     const { builder, zfs } = this.#options;
     const id = this.#id(build, index);
-    using _lock = await builder.lock("layer", id, options);
     const snapshot = this.#snapshot(build, index);
-    const unfinished = builder.unfinished("layer", id);
-    const rows = await zfs.list([snapshot, unfinished]);
-    if (rows.some(({ name }) => name === snapshot)) return;
+    const rows = await zfs.list([snapshot, builder.unfinished("layer", id)]);
+    if (rows.some(({ name }) => name === snapshot)) return true;
     if (rows.length > 0) await builder.discard("layer", id);
+    return false;
+  }
+
+  async #begin(build: LayeredBuild, index: number, below?: Unfinished): Promise<Unfinished> {
     const layer = build.layers[index];
     if (layer === undefined) throw new RangeError(`there is no layer ${index}`);
-    await builder.build({
+    const inPlace = index === 0 ? undefined : this.#snapshot(build, index - 1);
+    return await this.#options.builder.begin({
       kind: "layer",
-      id,
-      from: index === 0 ? undefined : this.#snapshot(build, index - 1),
+      id: this.#id(build, index),
+      from: below?.snapshot ?? inPlace,
       properties: {
         "enroot:chain-id": layer.chainId,
         "enroot:diff-id": layer.diffId,
         ...(layer.digest === undefined ? {} : { "enroot:layer-digest": layer.digest }),
       },
-      fill: (root) => build.apply(index, root),
     });
   }
 
@@ -120,4 +151,10 @@ export class Layers {
     if (layer === undefined) throw new RangeError(`there is no layer ${index}`);
     return `${hexOf(layer.chainId)}${variant === undefined ? "" : `-${variant}`}`;
   }
+}
+
+/** Put a layer in place and let go of it. */
+async function publish(begun: Begun | undefined): Promise<void> {
+  await begun?.layer.publish();
+  begun?.lock[Symbol.dispose]();
 }

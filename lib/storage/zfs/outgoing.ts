@@ -6,7 +6,7 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 import type { ProgramOutput } from "../../process/read_output.ts";
-import { datasetOf, type SnapshotName, snapshotOf } from "../../zfs/dataset.ts";
+import { datasetOf, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import { estimateSend, openSend, type Sending } from "../../zfs/streams.ts";
 import { noSuchContainer } from "../container_errors.ts";
@@ -14,6 +14,7 @@ import type { ContainerName } from "../container_name.ts";
 import { type Carried, carriedNames, carriedOf } from "./carried.ts";
 import { containerDataset } from "./dataset_names.ts";
 import type { Unfinished } from "./incoming.ts";
+import { keptFor, newSnapshotName, prefixes, tidySent } from "./sent_snapshots.ts";
 import type { StoreParts } from "./zfs_store.ts";
 
 /** One stream that can be sent. */
@@ -46,10 +47,13 @@ export interface OutgoingContainer extends AsyncDisposable {
   keep(): void;
 }
 
-const prefix = "enroot-send-";
-
-/** How long the snapshot of a transfer that was cut is kept, in seconds. */
-const keptFor = 24 * 60 * 60;
+/** Why a container is sent. */
+export interface OutgoingOptions {
+  /** What the other end has of transfers that were cut. */
+  readonly unfinished?: readonly Unfinished[];
+  /** Whether it is all for a file, and cannot be gone on with. */
+  readonly isForFile?: boolean;
+}
 
 /** A snapshot by name and GUID. */
 interface Snapshot {
@@ -60,16 +64,18 @@ interface Snapshot {
 /**
  * Take a container's state.
  *
- * @param unfinished what the other end has of transfers that were cut: when the container has not changed
- * since, the snapshot of then is taken again
+ * When the other end has something of a transfer that was cut, and the container has not changed since, the
+ * snapshot of then is taken again.
+ *
  * @throws {EnrootError} code `not-found`; {@linkcode ZfsError}
  */
 export async function openContainer(
   parts: StoreParts,
   name: ContainerName,
-  unfinished: readonly Unfinished[] = [],
+  { unfinished = [], isForFile = false }: OutgoingOptions = {},
 ): Promise<OutgoingContainer> {
-  const { zfs, location, warn } = parts;
+  const { zfs, location, layout, warn } = parts;
+  await tidySent(parts, location.dataset);
   const dataset = containerDataset(location.dataset, name);
   const rows = await zfs.list([dataset], {
     depth: 1,
@@ -84,7 +90,9 @@ export async function openContainer(
   const [template, origin] = originRows;
   const carried = { ...carriedOf(template ?? {}), ...carriedOf(own) };
 
-  const sent = snapshotOf(dataset, `${prefix}${crypto.randomUUID()}`);
+  await using undo = new AsyncDisposableStack();
+  const { name: sent, lock } = newSnapshotName(layout, dataset, isForFile ? "file" : "transfer");
+  undo.use(lock);
   await zfs.snapshot(sent, carried);
   const destroy = async (snapshot: SnapshotName): Promise<void> => {
     try {
@@ -95,10 +103,9 @@ export async function openContainer(
       warn(`the snapshot ${snapshot} stays: ${reasonOf(error)}`);
     }
   };
-  await using undo = new AsyncDisposableStack();
   undo.defer(() => destroy(sent));
 
-  const left = snapshots.filter((row) => row.name.startsWith(`${dataset}@${prefix}`));
+  const left = snapshots.filter((row) => row.name.startsWith(`${dataset}@${prefixes.transfer}`));
   const now = Date.now() / 1000;
   for (const row of left) {
     if (now - Number(row.creation) > keptFor) await destroy(row.name as SnapshotName);
@@ -135,7 +142,8 @@ export async function openContainer(
     whole: () => streamOf(current, { withProperties: true }),
     keep: () => void (isKept = true),
     async [Symbol.asyncDispose]() {
-      if (!isKept) await owned.disposeAsync();
+      if (isKept) lock.leave();
+      else await owned.disposeAsync();
     },
   };
 }

@@ -12,10 +12,12 @@ import type { DatasetName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { Builder } from "./builder.ts";
-import { tryLockKey } from "./key_lock.ts";
+import { type KeyLock, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import type { Mounter } from "./mounter.ts";
+import { isNoSpace } from "./no_space.ts";
 import { tidyReceiving } from "./receiving.ts";
+import { tidySent } from "./sent_snapshots.ts";
 import {
   describeStore,
   evictable,
@@ -37,6 +39,8 @@ export interface SweeperOptions {
   readonly warmSeconds: number;
   /** How full a quota may be before templates go that would be kept, from 0 to 1. */
   readonly threshold: number;
+  /** Whether clones of templates are in other stores. */
+  readonly isShared?: boolean;
 }
 
 /** How long a sweep is not due again, in milliseconds. */
@@ -67,9 +71,9 @@ export class Sweeper {
 
   /** Destroy cold templates, then under pressure also warm ones, and the layers they leave. */
   async sweep(): Promise<void> {
-    Deno.writeTextFileSync(this.#mark(), "", { mode: 0o600 });
+    this.#note();
     let rows = await this.#rows();
-    await tidyReceiving(this.#options, rows);
+    await this.#tidy(rows);
     const gone = await this.#evictAll(evictable(this.#describe(rows), "time"));
     for (let measured = gone > 0 ? await this.#rows() : rows;; measured = await this.#rows()) {
       rows = await this.#collectLayers(measured);
@@ -102,6 +106,7 @@ export class Sweeper {
       const rest = rows.filter(({ name }) => !names.has(name));
       return [...chosen, ...unneededLayers(this.#describe(rest))];
     }
+    await this.#tidy(rows);
     await this.#evictAll(chosen);
     const after = this.#describe(await this.#collectLayers(await this.#rows()));
     const gone = before.filter(({ kind, id }) =>
@@ -115,6 +120,14 @@ export class Sweeper {
   async evictIdle(): Promise<void> {
     await this.#evictAll(evictable(this.#describe(await this.#rows()), "room"));
     await this.#collectLayers(await this.#rows());
+  }
+
+  /** Destroy what killed processes left. */
+  async #tidy(rows: readonly LifecycleRow[]): Promise<void> {
+    const { builder } = this.#options;
+    await builder.tidy(rows.map(({ name }) => name));
+    await tidyReceiving(this.#options, rows);
+    await tidySent(this.#options, this.#store);
   }
 
   /** @returns how many went */
@@ -144,8 +157,8 @@ export class Sweeper {
   }
 
   async #destroy({ kind, id }: Stored): Promise<boolean> {
-    const { zfs, builder, layout, warn } = this.#options;
-    using lock = tryLockKey(layout.locks, builder.lockName(kind, id));
+    const { zfs, builder, warn } = this.#options;
+    using lock = this.#lock(builder.lockName(kind, id));
     if (lock === undefined) return false;
     const dataset = builder.dataset(kind, id);
     try {
@@ -155,9 +168,20 @@ export class Sweeper {
       if (!(error instanceof ZfsError)) throw error;
       if (error.reason === "not-found") return true;
       // A clone that was made just now, or somebody's hold, keeps it.
-      const isInUse = error.reason === "busy" || /dependent clones|held/.test(error.message);
+      const isInUse = error.reason === "busy" ||
+        error.reason === "has-clones" || /held/.test(error.message);
       if (!isInUse) warn(`${dataset} stays: ${reasonOf(error)}`);
       return false;
+    }
+  }
+
+  /** Where there is no room for a new lock nobody holds it, and whoever needs it has to wait for room. */
+  #lock(name: string): KeyLock | Disposable | undefined {
+    try {
+      return tryLockKey(this.#options.layout.locks, name);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      return { [Symbol.dispose]() {} };
     }
   }
 
@@ -176,12 +200,40 @@ export class Sweeper {
     return describeStore(this.#store, rows, { warmSeconds, now: Date.now() / 1000 });
   }
 
-  #rows(): Promise<LifecycleRow[]> {
-    return this.#options.zfs.list([this.#store], {
+  async #rows(): Promise<LifecycleRow[]> {
+    const { zfs, isShared = false } = this.#options;
+    const rows = await zfs.list([this.#store], {
       columns: lifecycleColumns,
       depth: 2,
       types: ["filesystem"],
     });
+    return isShared ? [...rows, ...await this.#clonesElsewhere()] : rows;
+  }
+
+  /** The clones that are in other stores: of these no more is known, and none is needed, than their origin. */
+  async #clonesElsewhere(): Promise<LifecycleRow[]> {
+    const { zfs, layout } = this.#options;
+    const snapshots = await zfs.list([layout.templates], {
+      columns: ["clones"],
+      depth: 2,
+      types: ["snapshot"],
+    });
+    const none = Object.fromEntries(lifecycleColumns.map((column) => [column, "-"]));
+    return snapshots.flatMap(({ name: origin, clones }) =>
+      clones.split(",").filter((clone) =>
+        /^[^-]/.test(clone) && !clone.startsWith(`${this.#store}/`)
+      )
+        .map((name) => ({ ...none, name, origin }) as LifecycleRow)
+    );
+  }
+
+  /** A store that is full is to be swept all the same. */
+  #note(): void {
+    try {
+      Deno.writeTextFileSync(this.#mark(), "", { mode: 0o600 });
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+    }
   }
 
   #mark(): string {

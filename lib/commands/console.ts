@@ -15,8 +15,9 @@ export function report(
 ): void {
   const known = error instanceof EnrootError;
   terminal.log("error", known ? error.message : `unexpected failure: ${reasonOf(error)}`);
-  const debug = /^(y|yes|Y|YES|true|TRUE|t|1)$/.test(environment["ENROOT_DEBUG"] ?? "");
-  if (!debug) return;
+  // What the environment says counts also before the configuration was read.
+  const traces = /^(y|yes|Y|YES|true|TRUE|t|1)$/.test(environment["ENROOT_DEBUG"] ?? "");
+  if (!traces && !terminal.traces) return;
   for (let each = error; each instanceof Error; each = each.cause) printError(`${each.stack}\n`);
 }
 
@@ -39,7 +40,8 @@ export function openTerminal(environment: Readonly<Record<string, string>>): Ter
   });
 }
 
-function levelOf(word: string | undefined): Level {
+/** The level that a word of the configuration means; `info` for any other. */
+export function levelOf(word: string | undefined): Level {
   const levels: Readonly<Record<string, Level>> = {
     debug: "debug",
     info: "info",

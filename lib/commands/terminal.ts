@@ -47,6 +47,8 @@ interface Phase {
 /** Standard error with levels, colours and one progress line at its foot. */
 export class Terminal {
   #level: Level;
+  #isAsked = false;
+  #traces = false;
   readonly #options: TerminalOptions;
   readonly #phases = new Map<string, Phase>();
   #drawn = false;
@@ -64,6 +66,18 @@ export class Terminal {
 
   set level(level: Level) {
     this.#level = level;
+    this.#isAsked = true;
+  }
+
+  /** Show what the configuration says, unless this call was asked for another level. */
+  configure({ level, traces }: { readonly level: Level; readonly traces: boolean }): void {
+    if (!this.#isAsked) this.#level = level;
+    this.#traces = traces;
+  }
+
+  /** Whether errors are shown with where they come from. */
+  get traces(): boolean {
+    return this.#traces;
   }
 
   /** Whether lines of this level are shown. */

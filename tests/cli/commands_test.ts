@@ -126,7 +126,13 @@ for (const user of users) {
       async () => {
         await Deno.remove(`${bed.work}/team+sample+1.0.sqsh`);
         const args = ["import", "-o", "q.sqsh", uri];
+        const etc = { ENROOT_SYSCONF_PATH: `${bed.work}/etc` };
+        await Deno.mkdir(etc.ENROOT_SYSCONF_PATH);
+        await Deno.writeTextFile(`${bed.work}/etc/enroot.conf`, "ENROOT_LOG_LEVEL error\n");
         const ways: [args: string[], env: Record<string, string>, says: RegExp][] = [
+          [args, etc, /^$/],
+          [["-v", ...args], etc, /^\[DEBUG\] /m],
+          [args, { ...etc, ENROOT_LOG_LEVEL: "debug" }, /^\[DEBUG\] /m],
           [args, {}, /^(\[INFO\] [^\n]+\n)+$/],
           [["-q", ...args], {}, /^$/],
           [["--quiet", ...args], {}, /^$/],
@@ -141,6 +147,7 @@ for (const user of users) {
           assertMatch(stderr, says);
           await Deno.remove(`${bed.work}/q.sqsh`);
         }
+        await Deno.remove(`${bed.work}/etc`, { recursive: true });
       },
     );
 

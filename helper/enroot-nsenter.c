@@ -39,7 +39,8 @@ static const char usage[] =
     "  --serve FD      run what the file open as FD says, a program that mounts a file system and serves\n"
     "                  it, in namespaces around those of the command; FD is then the mount. When the\n"
     "                  program ends, so does all that is in the new mount namespace\n"
-    "  --on DIR        where that program mounts it\n";
+    "  --on DIR        where that program mounts it\n"
+    "  --watcher FD    tell the watcher at the other end of FD of the new mount namespace\n";
 
 static int number(const char *text, const char *what)
 {
@@ -88,7 +89,7 @@ static void keep_from_container(void)
 
 int main(int argc, char **argv)
 {
-    enum { TARGET = 1, PROCESS, LIKE, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, SERVE, ON, HELP, KIND };
+    enum { TARGET = 1, PROCESS, LIKE, REMAP, WORKDIR, ENVFILE, AT_END, HOLD, SERVE, ON, WATCHER, HELP, KIND };
     static const int kinds[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC,
                                  CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWPID };
     static const struct option options[] = {
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
         { "envfile", required_argument, NULL, ENVFILE },
         { "at-end", required_argument, NULL, AT_END }, { "hold", required_argument, NULL, HOLD },
         { "serve", required_argument, NULL, SERVE }, { "on", required_argument, NULL, ON },
+        { "watcher", required_argument, NULL, WATCHER },
         { "help", no_argument, NULL, HELP },
         { NULL, 0, NULL, 0 },
     };
@@ -148,6 +150,8 @@ int main(int argc, char **argv)
             served.command = number(optarg, "descriptor");
         else if (option == ON)
             served.place = optarg;
+        else if (option == WATCHER)
+            watcher = number(optarg, "descriptor");
         else {
             bool asked = option == HELP || option == 'h';
             fputs(usage, asked ? stdout : stderr);

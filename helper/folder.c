@@ -53,8 +53,7 @@ static const char *check_ours(int fd, bool by_root)
     return NULL;
 }
 
-/* The way to a folder of ours: nobody else may put another one in its place. */
-static const char *check_way(int start)
+const char *check_way(int start)
 {
     int fd = openat(start, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     const char *why = NULL;

@@ -38,6 +38,10 @@ struct folder {
  */
 const char *unpack(const struct payload *payload, const struct place *place, struct folder *folder);
 
+/* Whether nobody but the caller and root can put another folder in the place of this one, or of one above
+ * it: NULL, or why not. */
+const char *check_way(int start);
+
 /* Only find it: a payload that a package has put into `parent`. True when it is there. */
 bool find_unpacked(const struct payload *payload, const char *parent, struct folder *folder);
 

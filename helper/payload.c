@@ -1,5 +1,6 @@
 #include "payload.h"
 
+#include "inflate.h"
 #include "report.h"
 
 #include <fcntl.h>
@@ -28,26 +29,36 @@ static bool parse_line(struct payload *payload, char *line, off_t end)
         payload->words[payload->n_words++] = line + 2;
         return true;
     }
-    long long offset = 0, size;
+    long long offset = 0, stored, size;
     unsigned mode;
     int at = 0;
-    bool is_here = line[0] == 'f';
-    bool is_file = is_here ? sscanf(line, "f %o %lld %lld %n", &mode, &offset, &size, &at) == 3
-                           : sscanf(line, "i %o %lld %n", &mode, &size, &at) == 2;
-    if (payload->n_files == MAX_FILES || !is_file || at == 0 || offset < 0 || size < 0 ||
-        (is_here && (offset > end || size > end - offset)) || line[at] == '\0' || line[at] == '/' ||
+    if (sscanf(line, "d %lld %lld", &offset, &size) == 2) {
+        payload->data_offset = offset;
+        payload->data_size = size;
+        return offset >= 0 && offset <= end && size >= 0 && size <= end - offset;
+    }
+    bool is_here = line[0] != 'i', is_deflated = line[0] == 'z';
+    bool is_file =
+        is_deflated ? sscanf(line, "z %o %lld %lld %lld %n", &mode, &offset, &stored, &size, &at) == 4
+        : is_here   ? sscanf(line, "f %o %lld %lld %n", &mode, &offset, &size, &at) == 3
+                    : sscanf(line, "i %o %lld %n", &mode, &size, &at) == 2;
+    if (is_file && !is_deflated)
+        stored = size;
+    if (payload->n_files == MAX_FILES || !is_file || at == 0 || offset < 0 || size < 0 || stored < 0 ||
+        (is_here && (offset > end || stored > end - offset)) || line[at] == '\0' || line[at] == '/' ||
         strstr(line + at, "..") != NULL)
         return false;
     payload->is_whole = payload->is_whole && is_here;
     payload->files[payload->n_files++] = (struct packed_file){
-        .name = line + at, .offset = offset, .size = size, .mode = mode & 0755,
+        .name = line + at, .offset = offset, .stored = stored, .size = size, .mode = mode & 0755,
+        .is_deflated = is_deflated,
     };
     return true;
 }
 
 void read_payload(struct payload *payload, const char *executable)
 {
-    char trailer[TRAILER_SIZE + 1] = "";
+    char trailer[TRAILER_SIZE + 1] = "", kind[2];
     unsigned long long offset, size;
     struct stat stat;
     payload->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -55,7 +66,7 @@ void read_payload(struct payload *payload, const char *executable)
         fail("cannot read %s: %s", executable, strerror(errno));
     if (stat.st_size < TRAILER_SIZE ||
         pread(payload->fd, trailer, TRAILER_SIZE, stat.st_size - TRAILER_SIZE) != TRAILER_SIZE ||
-        sscanf(trailer, "ENROOTP1%16llx%16llx%64[0-9a-f]", &offset, &size, payload->id) != 3 ||
+        sscanf(trailer, "ENROOT%1[PC]1%16llx%16llx%64[0-9a-f]", kind, &offset, &size, payload->id) != 4 ||
         strlen(payload->id) != ID_LENGTH || size > 1 << 20 ||
         offset + size + TRAILER_SIZE != (unsigned long long)stat.st_size)
         damaged(executable);
@@ -66,7 +77,10 @@ void read_payload(struct payload *payload, const char *executable)
         damaged(executable);
     table[size] = '\0';
     payload->n_files = payload->n_words = 0;
+    payload->data_offset = payload->data_size = 0;
+    payload->end = stat.st_size - TRAILER_SIZE;
     payload->is_whole = true;
+    payload->is_checked = kind[0] == 'C';
     for (char *line = table, *end; *line != '\0'; line = end + 1) {
         end = strchr(line, '\n');
         if (end == NULL)
@@ -94,8 +108,47 @@ bool is_complete(const struct payload *payload, int folder)
     return true;
 }
 
+static bool write_all(int to, const unsigned char *bytes, size_t left)
+{
+    while (left > 0) {
+        ssize_t done = write(to, bytes, left);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        bytes += done;
+        left -= (size_t)done;
+    }
+    return true;
+}
+
+static bool inflate_bytes(const struct payload *payload, const struct packed_file *file, int to)
+{
+    size_t before = (size_t)(file->offset % sysconf(_SC_PAGESIZE));
+    size_t in_size = before + (size_t)file->stored, out_size = (size_t)file->size;
+    unsigned char *in = mmap(NULL, in_size, PROT_READ, MAP_PRIVATE, payload->fd,
+                             file->offset - (off_t)before);
+    unsigned char *out = mmap(NULL, out_size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                              -1, 0);
+    bool ok = in != MAP_FAILED && out != MAP_FAILED;
+    if (ok && !inflate(in + before, (size_t)file->stored, out, out_size)) {
+        ok = false;
+        errno = EILSEQ;
+    }
+    ok = ok && write_all(to, out, out_size);
+    int reason = errno;
+    if (in != MAP_FAILED)
+        munmap(in, in_size);
+    if (out != MAP_FAILED)
+        munmap(out, out_size + 1);
+    errno = reason;
+    return ok;
+}
+
 static bool copy_bytes(const struct payload *payload, const struct packed_file *file, int to)
 {
+    if (file->is_deflated)
+        return inflate_bytes(payload, file, to);
     off_t from = file->offset;
     /* It may share the blocks or leave the copying to a server; where it cannot, some file systems
      * say 0 in place of an error. */

@@ -13,7 +13,7 @@ import { pack, type PackedFile } from "./payload.ts";
 
 const top = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
 /** The C programs that come with the launcher's. */
-export const helpers: readonly string[] = ["enroot-nsenter", "enroot-zfs-mount"];
+export const helpers: readonly string[] = ["enroot-bundle", "enroot-nsenter", "enroot-zfs-mount"];
 
 /** Files and command of a payload. */
 export interface Contents {

@@ -70,12 +70,14 @@ const architectures = ["amd64", "arm64", "ppc64le"];
 const ofValues: Readonly<Record<string, Wanted>> = {
   ARCH: { kinds: [], words: architectures.map((word) => ({ word, about: "" })) },
   FILE: { kinds: ["file"], words: [] },
+  DIR: { kinds: ["folder"], words: [] },
   "KEY[=VAL]": { kinds: ["variable"], words: [] },
   FMT: nothing,
   FSTAB: nothing,
   HOST: nothing,
   N: nothing,
   NAME: nothing,
+  TEXT: nothing,
   URI: { kinds: ["uri"], words: [] },
 };
 

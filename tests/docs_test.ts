@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Command, type Context } from "../lib/commands/command.ts";
 import { commands } from "../lib/commands/dispatch.ts";
 import { command as mount } from "../lib/commands/mount.ts";
+import { bundleUsage } from "../lib/commands/run_bundle.ts";
 import { Terminal } from "../lib/commands/terminal.ts";
 import { ignoredKeys, keys } from "../lib/config/keys.ts";
 import { rootfsFiles } from "../lib/import/rootfs_files.ts";
@@ -243,6 +244,7 @@ Deno.test("an option that stands alone in a page is one of the program's", async
     ...[...usages.values()].flatMap(({ options }) => options).concat(helpOption)
       .flatMap(({ short, long }) => [short, long]),
     ...[...`${nsenter} ${mount.usage}`.matchAll(/--[a-z-]+/g)].map(([word]) => word),
+    ...optionsIn(bundleUsage),
     ...["--quiet", "--verbose", "-q", "-v"],
   ]);
   let seen = 0;
@@ -256,6 +258,21 @@ Deno.test("an option that stands alone in a page is one of the program's", async
   }
   assert(seen > 50);
 });
+
+Deno.test("the page of bundle has the options that a bundle has", () => {
+  const [, table] = [
+    ...sectionOf(pageAt(`${prefix}bundle.md`), ""),
+    ...sectionOf(pageAt(`${prefix}bundle.md`), "Running it"),
+  ].filter((block) => block.kind === "table");
+  assert(table?.kind === "table");
+  const shown = table.rows.flatMap(([cell = ""]) => optionsIn(cell.replaceAll("`", "")));
+  assertEquals(shown.toSorted(), [...new Set(optionsIn(bundleUsage))].toSorted());
+});
+
+/** The options that a text has, each with its dashes. */
+function optionsIn(text: string): string[] {
+  return [...text.matchAll(/(?<!\S)--?[a-z][a-z-]*/g)].map(([word]) => word);
+}
 
 Deno.test("every ENROOT_ variable in a page is one of the configuration's or of the program's", async () => {
   const sources = await wordsOf(["lib", "packaging/etc", "packaging/lib"]);

@@ -78,11 +78,12 @@ async function checkNamespaces(config: Config): Promise<Finding[]> {
   return [found, await checkOverlay(config.nativeOverlayfs)];
 }
 
-async function checkStore({ dataPath }: Config): Promise<Finding[]> {
-  return await checkZfs(dataPath, Deno.uid() ?? 0);
+async function checkStore({ dataPath, templateStore }: Config): Promise<Finding[]> {
+  return await checkZfs(dataPath, Deno.uid() ?? 0, templateStore);
 }
 
-function line({ name, status, detail, remedy }: Finding): string {
+/** A finding as a line, and one more for what to do. */
+export function line({ name, status, detail, remedy }: Finding): string {
   // What a program or a file said may hold anything, and a terminal may obey it.
   const safe = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
   const what = `${status.padEnd(4)}  ${safe(name)}: ${safe(detail)}`;

@@ -7,6 +7,7 @@
  * @module
  */
 
+export { command as bundleCommand } from "./bundle.ts";
 export { command as cacheCommand } from "./cache.ts";
 export { command as cdiCommand } from "./cdi.ts";
 export { command as checkCommand } from "./check.ts";
@@ -20,6 +21,7 @@ export { command as installHelperCommand } from "./install_helper.ts";
 export { command as loadCommand } from "./load.ts";
 export { useImportedAgain } from "./pointer_file.ts";
 export { command as prewarmCommand } from "./prewarm.ts";
+export { command as runBundleCommand } from "./run_bundle.ts";
 export { command as serveOverlayCommand } from "./serve_overlay.ts";
 export { useSquashfs } from "./squashfs_file.ts";
 export { command as warmCommand } from "./warm.ts";

@@ -68,6 +68,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Remove containers",
     load: () => remove,
   },
+  bundle: {
+    summary: "Make one file that starts an image without enroot",
+    load: async () => (await import("./cold.ts")).bundleCommand,
+  },
   digest: {
     summary: "Show the digest of an image",
     load: async () => (await import("./cold.ts")).digestCommand,
@@ -100,6 +104,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "Install what plain users need on ZFS (root)",
     load: async () => (await import("./cold.ts")).installHelperCommand,
   },
+  "internal-bundle": { load: async () => (await import("./cold.ts")).runBundleCommand },
   "internal-enter": { load: async () => (await import("./cold.ts")).enterCommand },
   "internal-enter-image": { load: async () => (await import("./cold.ts")).enterImageCommand },
   "internal-serve-overlay": {

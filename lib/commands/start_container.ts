@@ -28,6 +28,7 @@ import {
   readText,
   type Server,
   start,
+  type StartRequest,
 } from "../runtime/start.ts";
 import { noSuchContainer } from "../storage/container_errors.ts";
 import { type ContainerName, parseContainerName } from "../storage/container_name.ts";
@@ -78,23 +79,46 @@ export async function startContainer(
     : makesEphemerals(store)
     ? undo.use(await ephemeralRoot(context, config, store, target.image))
     : servedRoot(config, target.image);
+  const call = { words, options, ...(script === undefined ? {} : { script }) };
+  return await startRoot(config, call, root);
+}
+
+/** A root folder that is to be started in, and what has to do with it. */
+export interface Root extends Pick<StartRequest, "atEnd" | "server" | "watcher"> {
+  /** Absolute. */
+  readonly path: string;
+  /** As in a {@linkcode Plan}. */
+  readonly image?: "mount" | "overlay";
+}
+
+/**
+ * Become the command of a container whose root folder is there.
+ *
+ * @throws {EnrootError} when that fails; otherwise it never returns
+ */
+export async function startRoot(
+  config: Config,
+  { words, options, script }: Omit<StartCall, "operand">,
+  { path, image, atEnd, server, watcher }: Root,
+): Promise<never> {
   const switches = switchesOf(config, options);
   const user = switches.remapRoot ? undefined : await hostUser();
   return start({
     plan: {
-      ...planOf(config, switches, options, root.path, words, script),
+      ...planOf(config, switches, options, path, words, script),
       ...(user === undefined ? {} : { user }),
-      ...("image" in root ? { image: root.image } : {}),
+      ...(image === undefined ? {} : { image }),
     },
     unshare: switches.unshare,
     userNamespace: !(Deno.uid() === 0 && config.allowSuperuser),
     helper: helperPath("enroot-nsenter"),
     secondStage: [
       ...secondStageCommand(),
-      "server" in root ? "internal-enter-image" : "internal-enter",
+      server === undefined ? "internal-enter" : "internal-enter-image",
     ],
-    ...("atEnd" in root ? { atEnd: root.atEnd } : {}),
-    ...("server" in root ? { server: root.server } : {}),
+    ...(atEnd === undefined ? {} : { atEnd }),
+    ...(server === undefined ? {} : { server }),
+    ...(watcher === undefined ? {} : { watcher }),
     environment: Deno.env.toObject(),
   });
 }
@@ -137,7 +161,7 @@ function switchesOf(config: Config, options: ParsedOptions): Switches {
 }
 
 /** What is to be started: one of the two. */
-type Target =
+export type Target =
   | { readonly container: Container; readonly image?: undefined }
   | { readonly container?: undefined; readonly image: ImageFile };
 
@@ -145,7 +169,7 @@ type Target =
  * What an operand names: a container before a file, because whatever lies in the current folder is no
  * reason for a job to get something else. With a `/` in it it is a file.
  */
-async function findTarget(store: Store, operand: string): Promise<Target> {
+export async function findTarget(store: Store, operand: string): Promise<Target> {
   const isPath = operand.includes("/");
   const container = isPath ? undefined : await findContainer(store, operand);
   if (container !== undefined) return { container };
@@ -238,10 +262,7 @@ function planOf(
   const { writable, remapRoot, unshare } = switches;
   const rc = options.value("rc");
   const defaults = defaultsPath();
-  const folders = (name: string): string[] => [
-    `${existsSync(`${config.sysconfPath}/${name}`) ? config.sysconfPath : defaults}/${name}`,
-    `${config.configPath}/${name}`,
-  ];
+  const folders = (name: string): readonly string[] => configFolders(config, name);
   // Programs are in memory when nothing can be executed where they were unpacked to.
   const isNoexec = (folder: string): boolean => programs.size > 0 && folder.startsWith(defaults);
   ensureRuntimePath(config);
@@ -268,6 +289,15 @@ function planOf(
     ...(softNofile === undefined ? {} : { softNofile }),
     ignoredSignals: [...ignoredSignals],
   };
+}
+
+/** Where a start looks for files, such as those of `hooks.d`: the system's or the built-in ones, the user's. */
+export function configFolders(
+  { sysconfPath, configPath }: Config,
+  name: string,
+): readonly [system: string, user: string] {
+  const system = existsSync(`${sysconfPath}/${name}`) ? sysconfPath : defaultsPath();
+  return [`${system}/${name}`, `${configPath}/${name}`];
 }
 
 /** The configuration as hooks get it: an option is as good as the variable that stands for it. */

@@ -40,7 +40,7 @@ export function selfCommand(): readonly string[] {
     case "compiled":
       return [runtimeProgram()];
     case "bundle":
-      return [runtimeProgram(), ...runtimeFlags, pathOf("main.js")];
+      return [...runtimeCommand(), ...runtimeFlags, pathOf("main.js")];
     case "source":
       return [Deno.execPath(), "run", "-A", "--no-prompt", pathOf("../../main.ts")];
   }
@@ -69,8 +69,17 @@ export const runtimeFlags: readonly string[] = [
 /** The runtime's name in the folder that it is unpacked to: what `ps` shows. */
 export const runtimeName = "enroot";
 
-/** The C programs that the program runs. */
-export type HelperName = "enroot-nsenter" | "enroot-zfs-mount";
+/** Where a bundle has the dynamic loader, beside the libraries, in the folder with the runtime. */
+export const loaderName = "libc/loader";
+
+/** The words by which a loader runs the runtime with libraries of its own. */
+export function loaderCommand(folder: string): readonly string[] {
+  const loader = `${folder}/${loaderName}`;
+  return [loader, "--library-path", parentOf(loader), `${folder}/${runtimeName}`];
+}
+
+/** The C programs that come with the program. */
+export type HelperName = "enroot-bundle" | "enroot-nsenter" | "enroot-zfs-mount";
 
 /**
  * Where a C helper is. One installed beside the executable, or in a `libexec/enroot` folder next to
@@ -138,8 +147,15 @@ export function libraryPath(): string {
   return executableForm() === "source" ? pathOf("../../packaging/lib") : `${payload()}/lib`;
 }
 
-function runtimeProgram(): string {
+/** The program that is the runtime: for the kernel that of a bundle is the loader, which has loaded it. */
+export function runtimeProgram(): string {
   return inMemory(runtimeName) ?? Deno.execPath();
+}
+
+function runtimeCommand(): readonly string[] {
+  const program = runtimeProgram();
+  const isLoader = program.endsWith(`/${loaderName}`);
+  return isLoader ? loaderCommand(program.slice(0, -loaderName.length - 1)) : [program];
 }
 
 /** A program that cannot be executed where it was unpacked to, by its descriptor. */
@@ -149,7 +165,7 @@ function inMemory(name: string): string | undefined {
 }
 
 /** The folder that the executable was unpacked to. */
-function payload(): string {
+export function payload(): string {
   if (executableForm() === "bundle") return pathOf(".").replace(/\/$/, "");
   // The launcher made it the runtime's home, whose own program may be in memory only.
   const home = callerState().executable === undefined ? undefined : Deno.env.get("HOME");

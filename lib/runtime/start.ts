@@ -24,6 +24,8 @@ export interface StartRequest {
   readonly server?: Server;
   /** What is run when nothing is left of the container: by a watcher, outside. */
   readonly atEnd?: AtEnd;
+  /** A descriptor of a watcher that is there already, and is to know of the container's namespace. */
+  readonly watcher?: number;
   /** The environment of this process, as it is: what the launcher hid stays hidden. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -64,6 +66,7 @@ export function start(request: StartRequest): never {
     ...(request.userNamespace ? ["--user"] : []),
     ...(plan.remapRoot ? ["--remap-root"] : []),
     ...(watched === undefined ? [] : ["--at-end", ...watched]),
+    ...(request.watcher === undefined ? [] : ["--watcher", String(request.watcher)]),
     ...(served === undefined ? [] : ["--serve", ...served, "--on", server?.place ?? ""]),
     // In the place of the program's words there is its mount then.
     ...["--", ...secondStage, String(descriptor), ...(served ?? []).slice(0, 1)],

@@ -8,7 +8,7 @@ import { architectures, place, run, settle, top } from "./build.ts";
 import type { PackageOptions } from "./debian.ts";
 import { type Contents, filesIn, helpers } from "./compile.ts";
 import { pack } from "./payload.ts";
-import { type Extra, writeExtras } from "./stage.ts";
+import { type Extra, importer, writeExtras } from "./stage.ts";
 
 /** What an archive is made of. */
 export interface ArchiveOptions
@@ -36,6 +36,8 @@ export async function makeArchive(options: ArchiveOptions): Promise<string[]> {
   await Deno.mkdir(`${root}/bin`, { recursive: true });
   await pack(`${programs}/enroot-launcher`, contents.files, contents.words, `${root}/bin/enroot`);
   for (const each of helpers) await place(`${programs}/${each}`, `${root}/libexec/${each}`, 0o755);
+  await place(`${top}/packaging/share/${importer}`, `${root}/libexec/${importer}`, 0o755);
+  await place(`${top}/packaging/share/slurm-prolog`, `${root}/share/enroot/slurm-prolog`, 0o755);
   for (const { name: file, path, mode } of await filesIn(`${top}/packaging/etc`, "")) {
     await place(path, `${root}/etc/enroot/${file}`, mode);
   }

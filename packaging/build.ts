@@ -7,9 +7,6 @@
 /** The checkout. */
 export const top: string = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
 
-/** Who makes the packages; deb-control(5) wants an address. */
-export const maintainer = "The zenroot maintainers <maintainers@zenroot.invalid>";
-
 /** Machines that packages are made for, by the names of Debian and of RPM. */
 export const architectures = {
   amd64: { rpm: "x86_64", machine: "x86_64" },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Architecture, maintainer, place, run, settle, top } from "./build.ts";
+import { type Architecture, place, run, settle, top } from "./build.ts";
 import { debianChangelog, type Release } from "./release.ts";
 
 /** The flavours, by the names of their packages. */
@@ -17,6 +17,8 @@ export type Flavour = (typeof flavours)[number];
 export interface PackageOptions {
   readonly release: Release;
   readonly architecture: Architecture;
+  /** `NAME <ADDRESS>` */
+  readonly maintainer: string;
   /** The tree of each flavour, of {@linkcode file://./stage.ts}; it is moved. */
   readonly trees: Readonly<Record<Flavour, string>>;
   /** An empty folder, for what is made on the way. */
@@ -34,7 +36,7 @@ export interface PackageOptions {
  * @throws {Error} with what debhelper said, when it fails
  */
 export async function makeDebs(options: PackageOptions): Promise<string[]> {
-  const { release, architecture, trees, work, output, isFast } = options;
+  const { release, architecture, maintainer, trees, work, output, isFast } = options;
   const source = `${work}/source`;
   const from = `${top}/packaging/debian`;
   const to = `${source}/debian`;
@@ -55,7 +57,7 @@ export async function makeDebs(options: PackageOptions): Promise<string[]> {
   await place(`${from}/rules`, `${to}/rules`, 0o755);
   await place(`${from}/copyright`, `${to}/copyright`, 0o644);
   const control = await Deno.readTextFile(`${from}/control`);
-  await Deno.writeTextFile(`${to}/control`, control.replace("@MAINTAINER@", maintainer));
+  await Deno.writeTextFile(`${to}/control`, control.replace("@MAINTAINER@", () => maintainer));
   await Deno.writeTextFile(`${to}/changelog`, debianChangelog(release, maintainer));
   await settle(source, release.epoch);
 

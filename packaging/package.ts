@@ -16,6 +16,7 @@ import { type Flavour, flavours, makeDebs } from "./debian.ts";
 import { makeExtras } from "./extras.ts";
 import { describeRelease, type Release } from "./release.ts";
 import { ensurePackages, releasePackages } from "../tests/support/packages.ts";
+import { defaultMaintainer, maintainerOf } from "./maintainer.ts";
 import { makeRpms } from "./rpm.ts";
 import { describeSbom, lockedPackages } from "./sbom.ts";
 import { stage } from "./stage.ts";
@@ -35,6 +36,10 @@ export interface ReleaseOptions {
   readonly epoch?: string | undefined;
   /** For which machine; this one by default. */
   readonly architecture?: Architecture | undefined;
+  /** The runtime for the machine, of the version that makes this; by default this one, or npm's. */
+  readonly runtime?: string | undefined;
+  /** Whom packages name, as `NAME <ADDRESS>`; nobody in particular by default. */
+  readonly maintainer?: string;
   /** Compress in a hurry: for tests. */
   readonly isFast?: boolean;
 }
@@ -48,6 +53,7 @@ export interface ReleaseOptions {
 export async function makeRelease(options: ReleaseOptions): Promise<string[]> {
   const { output, formats: wanted = formats, isFast = false, architecture = ownArchitecture } =
     options;
+  const { maintainer = defaultMaintainer } = options;
   const changelog = await Deno.readTextFile(`${top}/docs/changelog.md`);
   const release = describeRelease(manifest.version, changelog, options.epoch);
   await Deno.mkdir(output, { recursive: true });
@@ -58,10 +64,10 @@ export async function makeRelease(options: ReleaseOptions): Promise<string[]> {
       await Deno.mkdir(`${work}/${name}`);
       return `${work}/${name}`;
     };
-    const tools = await makeToolchain(architecture, await folder("tools"));
+    const tools = await makeToolchain(architecture, await folder("tools"), options.runtime);
     const program = await makeContents(await folder("program"), tools.runtime);
     const extras = await makeExtras(new Date(release.epoch * 1000).toISOString().slice(0, 10));
-    const common = { release, architecture, output, isFast } as const;
+    const common = { release, architecture, maintainer, output, isFast } as const;
     const names: string[] = [];
     const trees = { "enroot": `${work}/standard/tree`, "enroot-hardened": `${work}/hardened/tree` };
     for (const flavour of flavours) {
@@ -120,13 +126,13 @@ async function sbom(
 }
 
 if (import.meta.main) {
-  const { output = `${top}/dist`, arch = ownArchitecture, fast: isFast = false } = parseArgs(
-    Deno.args,
-    {
-      string: ["output", "arch"],
-      boolean: ["fast"],
-    },
-  ) as { output?: string; arch?: string; fast?: boolean };
+  const { output = `${top}/dist`, arch = ownArchitecture, runtime, fast: isFast = false } =
+    parseArgs(Deno.args, { string: ["output", "arch", "runtime"], boolean: ["fast"] }) as {
+      output?: string;
+      arch?: string;
+      runtime?: string;
+      fast?: boolean;
+    };
   if (arch !== "amd64" && arch !== "arm64") {
     console.error(`--arch is amd64 or arm64, not '${arch}'`);
     Deno.exit(1);
@@ -136,6 +142,8 @@ if (import.meta.main) {
   const names = await makeRelease({
     output,
     epoch: Deno.env.get("SOURCE_DATE_EPOCH"),
+    runtime,
+    maintainer: maintainerOf(Deno.env.toObject()),
     isFast,
     architecture: arch,
   });

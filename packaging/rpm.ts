@@ -4,7 +4,7 @@
  * @module
  */
 
-import { architectures, maintainer, run, top } from "./build.ts";
+import { architectures, run, top } from "./build.ts";
 import { flavours, type PackageOptions } from "./debian.ts";
 import { rpmChangelog } from "./release.ts";
 
@@ -15,7 +15,7 @@ import { rpmChangelog } from "./release.ts";
  * @throws {Error} with what rpmbuild said, when it fails
  */
 export async function makeRpms(options: PackageOptions): Promise<string[]> {
-  const { release, architecture, trees, work, output, isFast } = options;
+  const { release, architecture, maintainer, trees, work, output, isFast } = options;
   const { rpm } = architectures[architecture];
   const spec = `${work}/enroot.spec`;
   const page = await Deno.readTextFile(`${top}/packaging/rpm/enroot.spec`);

@@ -11,6 +11,9 @@ import { pack } from "./payload.ts";
 /** What the launcher names the folder by: the beginning of the content id (helper/folder.c). */
 const nameLength = 32;
 
+/** The program that Slurm's pyxis calls for images. */
+export const importer = "enroot-pyxis-importer";
+
 /** A file that comes with the program, such as a manual page. */
 export interface Extra {
   /** Its path below `/usr/share`. */
@@ -48,7 +51,9 @@ export async function stage(root: string, options: StageOptions): Promise<void> 
     await place(path, `${libexec}/payload/${id.slice(0, nameLength)}/${name}`, mode);
   }
   for (const name of helpers) await place(`${programs}/${name}`, `${libexec}/${name}`, 0o755);
-  await place(`${top}/packaging/share/set-up`, `${libexec}/set-up`, 0o755);
+  for (const name of ["set-up", importer]) {
+    await place(`${top}/packaging/share/${name}`, `${libexec}/${name}`, 0o755);
+  }
   for (const { name, path, mode } of await filesIn(`${top}/packaging/etc`, "")) {
     // Extra hooks act when they are copied to the folder of those that act.
     const extra = name.startsWith("hooks.extra.d/");
@@ -56,6 +61,11 @@ export async function stage(root: string, options: StageOptions): Promise<void> 
     await place(path, `${root}/${to}`, mode);
   }
   await Deno.mkdir(`${root}/etc/enroot/enroot.conf.d`, { recursive: true });
+  await place(
+    `${top}/packaging/share/slurm-prolog`,
+    `${root}/usr/share/enroot/slurm-prolog`,
+    0o755,
+  );
   await place(
     `${top}/packaging/share/apparmor.d/enroot`,
     `${root}/etc/apparmor.d/enroot`,

@@ -24,16 +24,21 @@ export const ownArchitecture: Architecture = Deno.build.arch === "aarch64" ? "ar
  * (`gcc-aarch64-linux-gnu` and `linux-libc-dev-arm64-cross`); the runtime comes by npm, musl by apt.
  *
  * @param work an empty folder, for what is fetched
+ * @param given the runtime of this version for that machine, where npm is not to be asked
  * @throws {Error} when something cannot be fetched
  */
-export async function makeToolchain(architecture: Architecture, work: string): Promise<Toolchain> {
+export async function makeToolchain(
+  architecture: Architecture,
+  work: string,
+  given?: string,
+): Promise<Toolchain> {
   if (architecture === ownArchitecture) {
     const musl = await run(["dpkg-query", "--show", "--showformat=${Version}", "musl-dev"]);
-    return { runtime: Deno.execPath(), musl, makeArguments: [] };
+    return { runtime: given ?? Deno.execPath(), musl, makeArguments: [] };
   }
   const { machine } = architectures[architecture];
-  const runtime = await fetchRuntime(architecture, work);
-  const deb = await fetchMusl(architecture, work);
+  const runtime = given ?? await fetchRuntime(architecture, Deno.version.deno, work);
+  const [deb = ""] = await fetchDebs(["musl-dev"], architecture, work);
   const root = `${work}/musl`;
   await run(["dpkg-deb", "--extract", deb, root]);
   const musl = await run(["dpkg-deb", "--show", "--showformat=${Version}", deb]);
@@ -54,17 +59,43 @@ export async function makeToolchain(architecture: Architecture, work: string): P
   };
 }
 
-/** The runtime of this version, as its makers publish it. */
-async function fetchRuntime(architecture: Architecture, work: string): Promise<string> {
-  const name = architecture === "amd64" ? "x64" : architecture;
-  const specifier = `@deno/linux-${name}-glibc@${Deno.version.deno}`;
+/** The package of npm that the runtime for a machine is in. */
+export function runtimePackage(architecture: Architecture): string {
+  return `@deno/linux-${architecture === "amd64" ? "x64" : architecture}-glibc`;
+}
+
+/**
+ * The runtime, as its makers publish it.
+ *
+ * @param work a folder, for the archive and what is in it
+ * @returns the path of the program
+ * @throws {Error} with what npm said, when it has no such version
+ */
+export async function fetchRuntime(
+  architecture: Architecture,
+  version: string,
+  work: string,
+): Promise<string> {
+  const specifier = `${runtimePackage(architecture)}@${version}`;
   const archive = (await run(["npm", "pack", "--loglevel=error", specifier], { cwd: work })).trim();
   await run(["tar", "--extract", "--file", archive], { cwd: work });
   return `${work}/package/deno`;
 }
 
-/** The package of musl from the machine's own sources, in lists of their own: apt knows one machine only. */
-async function fetchMusl(architecture: Architecture, work: string): Promise<string> {
+/**
+ * Packages of this machine's release for a machine, from its own sources.
+ *
+ * apt has lists of its own for that: it knows one machine only.
+ *
+ * @param work an empty folder, for those and for the packages
+ * @returns the paths of the packages, in the same order
+ * @throws {Error} when apt has one of them not
+ */
+export async function fetchDebs(
+  names: readonly string[],
+  architecture: Architecture,
+  work: string,
+): Promise<string[]> {
   const state = `${work}/apt`;
   await Deno.mkdir(`${state}/lists/partial`, { recursive: true });
   await Deno.mkdir(`${state}/cache/archives/partial`, { recursive: true });
@@ -80,9 +111,11 @@ async function fetchMusl(architecture: Architecture, work: string): Promise<stri
   };
   const options = Object.entries(settings).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
   await run(["apt-get", ...options, "--quiet", "update"]);
-  await run(["apt-get", ...options, "--quiet", "download", "musl-dev"], { cwd: work });
-  for await (const { name } of Deno.readDir(work)) {
-    if (name.startsWith("musl-dev_")) return `${work}/${name}`;
-  }
-  throw new Error(`apt has no musl-dev for ${architecture}`);
+  await run(["apt-get", ...options, "--quiet", "download", ...names], { cwd: work });
+  const files = (await Array.fromAsync(Deno.readDir(work))).map(({ name }) => name);
+  return names.map((name) => {
+    const file = files.find((each) => each.startsWith(`${name}_`));
+    if (file === undefined) throw new Error(`apt has no ${name} for ${architecture}`);
+    return `${work}/${file}`;
+  });
 }

@@ -36,6 +36,21 @@ Deno.test("a pointer of a daemon's image has no manifest digest", () => {
   assertEquals(parsePointer(formatPointer(daemon), "f"), daemon);
 });
 
+Deno.test("pointers as zfs.4 and zfs.5 wrote them are read, with the URI as it was typed", () => {
+  const zfs4 = text.replace(pointer.uri, "docker://ubuntu:24.04");
+  assertEquals(zfs4.length, 260);
+  assertEquals(parsePointer(zfs4, "f"), { ...pointer, uri: "docker://ubuntu:24.04" });
+  const zfs5 = zfs4.replace(/^manifest-digest.*\n/m, "").replace("docker://", "dockerd://")
+    .replace("amd64", "arm64");
+  assertEquals(zfs5.length, 173);
+  const { manifestDigest: _, ...rest } = pointer;
+  const engine = { ...rest, architecture: "arm64", uri: "dockerd://ubuntu:24.04" };
+  assertEquals(parsePointer(zfs5, "f"), engine);
+  for (const uri of ["podman://localhost/a/b:c", "docker://nvcr.io/nvidia/cuda:12.4.1-base"]) {
+    assertEquals(parsePointer(text.replace(pointer.uri, uri), "f").uri, uri);
+  }
+});
+
 const alsoGood: readonly (readonly [string, string])[] = [
   ["unknown keys", `${text}x-new=anything at all\n`],
   ["another order", text.replace("arch=amd64\n", "").replace(/$/, "arch=amd64\n")],

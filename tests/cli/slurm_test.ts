@@ -2,7 +2,14 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Box } from "../support/box.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { pushImage } from "../support/oci_layout.ts";
-import { jobEnv, mark, pyxisArgv, pyxisFinds } from "../support/pyxis.ts";
+import {
+  jobEnv,
+  mark,
+  pyxisArgv,
+  pyxisFinds,
+  pyxisFindsThroughImporter,
+  useImporter,
+} from "../support/pyxis.ts";
 import { openRandomImage } from "../support/random_image.ts";
 import { startSlowProxy } from "../support/slow_proxy.ts";
 import { startSlurm } from "../support/slurm.ts";
@@ -47,6 +54,28 @@ Deno.test({ name: "jobs of a real Slurm", ignore: Deno.uid() !== 0 }, async (t) 
     const { code, stdout, stderr } = await srun(argv);
     const [, id] = /^job (\d+)$/m.exec(stdout) ?? [];
     assertEquals([code, stderr, stdout], [0, "", pyxisFinds("pyxis_1", image, id)]);
+    await leavesNothing();
+  });
+
+  await t.step("steps and batch scripts do it through the importer", async () => {
+    const uri = `docker://${image}`;
+    const importer = await useImporter(bed);
+    const argv = await pyxisArgv(bed, "pyxis_2", uri, importer.path);
+    const script = await box.file("through", '#!/bin/sh\nsrun "$@" && exec "$@"\n');
+    const options = ["--parsable", "--output=through.out", script];
+    const { stdout } = await slurm.run(["sbatch", ...options, ...argv], {
+      ...job,
+      env: { ...job.env, ...importer.env },
+    });
+    const id = stdout.trim();
+    await until(async () => {
+      return (await slurm.run(["squeue", "--noheader", `--jobs=${id}`], job)).stdout === "";
+    });
+    const expected = pyxisFindsThroughImporter("pyxis_2", uri, id);
+    assertEquals(await Deno.readTextFile(`${bed.work}/through.out`), expected + expected);
+    const kept = [...Deno.readDirSync(`${bed.home}/.cache/enroot/pyxis`)].map(({ name }) => name);
+    assertMatch(kept.join(" "), /^[0-9a-f]{64}\.sqsh$/);
+    await Deno.remove(`${bed.work}/through.out`);
     await leavesNothing();
   });
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { debootstrapImage } from "./debootstrap_image.ts";
 import { attempt, type Options, type Result, run } from "./command.ts";
+import { debootstrapTar, type Suite } from "./debootstrap_tar.ts";
 
 /**
  * What gives a command a root of its own. A change of root by chroot(2) alone would keep it from making user
@@ -20,6 +20,8 @@ mount -t proc proc proc
 mount --rbind /dev dev
 mount --rbind /sys sys
 for folder in tmp run; do mount -t tmpfs -o mode=1777 tmpfs $folder; done
+# What is installed here is none of the machine's own business: profiles are not for its kernel.
+if [ -d sys/kernel/security ]; then mount -t tmpfs -o ro tmpfs sys/kernel/security; fi
 pivot_root . .
 umount -l .
 cd /
@@ -33,19 +35,19 @@ export class DebianRoot implements AsyncDisposable {
   /** A plain user in it, with a home. */
   readonly user = "someone";
 
-  private constructor(readonly path: string) {}
+  private constructor(readonly path: string, readonly suite: Suite) {}
 
   /** Unpack it. @param report told of what takes long */
-  static async make(report: (text: string) => void): Promise<DebianRoot> {
-    const layers = await layersOf(await debootstrapImage(report));
+  static async make(suite: Suite, report: (text: string) => void): Promise<DebianRoot> {
+    const tar = await debootstrapTar(suite, report);
     const path = await Deno.makeTempDir({ prefix: "zenroot-debian-" });
-    const root = new DebianRoot(path);
+    const root = new DebianRoot(path, suite);
     try {
       await Deno.chmod(path, 0o755);
-      for (const layer of layers) {
-        await run(["tar", "--extract", "--gzip", "--file", layer, "--directory", path]);
-      }
+      await run(["tar", "--extract", "--numeric-owner", "--file", tar, "--directory", path]);
       await Deno.copyFile("/etc/resolv.conf", `${path}/etc/resolv.conf`);
+      // It need not outlive a power failure.
+      await Deno.writeTextFile(`${path}/etc/dpkg/dpkg.cfg.d/test`, "force-unsafe-io\n");
       await root.run(["useradd", "--create-home", "--uid", String(plainUid), root.user]);
       return root;
     } catch (error) {
@@ -77,6 +79,13 @@ export class DebianRoot implements AsyncDisposable {
     return this.attempt([...become, ...variables, "bash", "-c", `cd && ${script}`]);
   }
 
+  /** Run shell text as the plain user, which must succeed, for what it prints. @throws {Error} otherwise */
+  async succeedAsUser(script: string): Promise<string> {
+    const { code, stdout, stderr } = await this.asUser(script);
+    if (code !== 0) throw new Error(`${script} ended with ${code}:\n${stdout}${stderr}`);
+    return stdout;
+  }
+
   /** All files but those that the package manager keeps for itself. */
   async files(): Promise<string[]> {
     const own = [
@@ -96,15 +105,4 @@ export class DebianRoot implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });
   }
-}
-
-/** The paths of the layers of a layout's only image, the lowest first. */
-async function layersOf(layout: string): Promise<string[]> {
-  const read = async (path: string): Promise<Record<string, { digest: string }[]>> =>
-    JSON.parse(await Deno.readTextFile(`${layout}/${path}`));
-  const pathOf = ({ digest }: { digest: string }): string => `blobs/${digest.replace(":", "/")}`;
-  const [manifest] = (await read("index.json"))["manifests"] ?? [];
-  const { layers = [] } = manifest === undefined ? {} : await read(pathOf(manifest));
-  if (layers.length === 0) throw new Error(`${layout} has no image`);
-  return layers.map((layer) => `${layout}/${pathOf(layer)}`);
 }

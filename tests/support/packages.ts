@@ -58,6 +58,9 @@ const packages = {
   "slurmctld": "slurmctld",
   "slurmd": "slurmd",
   "slurm-client": "srun",
+  "gcc-aarch64-linux-gnu": "aarch64-linux-gnu-gcc",
+  "linux-libc-dev-arm64-cross": "/usr/aarch64-linux-gnu/include/linux/mount.h",
+  "qemu-user-static": "qemu-aarch64-static",
 } as const satisfies Record<string, string>;
 
 /** A package of the table. */
@@ -86,8 +89,14 @@ export const vmPackages: readonly Package[] = [
   ...["qemu-system-x86", "procps"] as const,
 ];
 
-/** What the tests need: all of them. */
-export const testPackages = Object.keys(packages) as Package[];
+/** What making packages for arm64 on another machine needs, and starting what is in them. */
+export const crossPackages: readonly Package[] = [
+  ...["gcc-aarch64-linux-gnu", "linux-libc-dev-arm64-cross", "qemu-user-static"] as const,
+];
+
+/** What the tests need: all others. */
+export const testPackages = (Object.keys(packages) as Package[])
+  .filter((name) => !crossPackages.includes(name));
 
 /** Services that a package starts when it is installed; nothing here wants them to run. */
 const services: Partial<Record<Package, readonly string[]>> = {

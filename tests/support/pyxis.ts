@@ -9,6 +9,10 @@ import { attempt, type Result } from "./command.ts";
 
 const client = new URL("pyxis.pl", import.meta.url).pathname;
 
+/** The importer, as it is in the checkout. */
+export const importer = new URL("../../packaging/share/enroot-pyxis-importer", import.meta.url)
+  .pathname;
+
 /** What the container's root must hold in a file `mark`. */
 export const mark = "inside\n";
 
@@ -29,13 +33,38 @@ export function jobEnv(bed: Bed): Record<string, string> {
   };
 }
 
+/** What pyxis adds to that for an importer, and the importer itself beside the bed's executable. */
+export async function useImporter(
+  bed: Bed,
+): Promise<{ path: string; env: Record<string, string> }> {
+  const folder = bed.executable.slice(0, bed.executable.lastIndexOf("/"));
+  const path = `${folder}/enroot-pyxis-importer`;
+  await Deno.copyFile(importer, path);
+  await Deno.chmod(path, 0o755);
+  return {
+    path,
+    env: {
+      PATH: `${folder}:/usr/bin:/bin`,
+      ENROOT_CACHE_PATH: `${bed.home}/.cache/enroot`,
+      PYXIS_RUNTIME_PATH: `${bed.runtime}/pyxis`,
+      PYXIS_VERSION: "0.21.0",
+    },
+  };
+}
+
 /**
  * The client's command line, for a container in the bed's store. Its configuration script, and what it
  * makes on its way, go into the bed's working folder.
  *
  * @param image what it makes the container of, and removes it again; absent: the container is there
+ * @param through the path of an importer that it gets the image from
  */
-export async function pyxisArgv(bed: Bed, name: string, image?: string): Promise<string[]> {
+export async function pyxisArgv(
+  bed: Bed,
+  name: string,
+  image?: string,
+  through?: string,
+): Promise<string[]> {
   const conf = `${bed.work}/conf`;
   await Deno.writeTextFile(
     conf,
@@ -44,6 +73,7 @@ export async function pyxisArgv(bed: Bed, name: string, image?: string): Promise
   );
   await bed.own();
   const made = image === undefined ? [] : [image, bed.work];
+  if (through !== undefined) made.push(through);
   // By its text: the checkout may be closed to others.
   const text = await Deno.readTextFile(client);
   return ["perl", "-e", text, bed.executable, String(bed.uid), conf, name, ...made];
@@ -55,12 +85,22 @@ export async function pyxis(
   name: string,
   image?: string,
   env: Record<string, string> = {},
+  through: string | undefined = undefined,
 ): Promise<Result> {
-  return await attempt(await pyxisArgv(bed, name, image), {
+  return await attempt(await pyxisArgv(bed, name, image, through), {
     env: { ...jobEnv(bed), SLURM_JOB_ID: "7", ...env },
     clearEnv: true,
     cwd: bed.work,
   });
+}
+
+/** What {@linkcode pyxisFinds} is with an importer. */
+export function pyxisFindsThroughImporter(name: string, image: string, job = "7"): string {
+  return pyxisFinds(name, image, job).replace(
+    "import 0\ncreate 0\n",
+    "get 0\ncreate 0\nrelease 0\n",
+  ) +
+    "release 0\n";
 }
 
 /** What the client prints when all is as it should be, with the same arguments. */

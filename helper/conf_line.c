@@ -70,6 +70,13 @@ bool parse_conf_line(char *line, struct conf_line *parsed)
     return true;
 }
 
+bool is_dataset_name(const char *value)
+{
+    size_t length = strlen(value);
+    return strspn(value, LETTERS DIGITS "-.: /") == length && strchr("/-.: " DIGITS, *value) == NULL &&
+           value[length - 1] != '/' && strstr(value, "//") == NULL;
+}
+
 /* Whether a text begins with another; then it is left behind. */
 static bool skip(const char **text, const char *prefix)
 {

@@ -17,6 +17,9 @@ char *trim(char *text);
 /* Take a line apart, in place; false when it is no KEY VALUE line. */
 bool parse_conf_line(char *line, struct conf_line *parsed);
 
+/* Whether a value can be the name of a dataset. */
+bool is_dataset_name(const char *value);
+
 /* Make a path of the value of ENROOT_DATA_PATH, all but its origin. Returns the rule that it breaks, or
  * NULL. */
 const char *expand_data_path(const char *value, bool is_literal, uid_t uid,

@@ -10,10 +10,23 @@
  *   descriptors, without following links. It must be the caller's own.
  * - What is mounted must have a root folder of the caller's own, which is seen before it is attached,
  *   and is mounted nosuid,nodev.
+ * - Or it is a clone of a template of root's, where the configuration has ENROOT_TEMPLATE_STORE: then
+ *   root's files in it are shown as the caller's, and of nobody else's.
+ *
+ * A clone is known by an attribute of its root folder, which is root's. ZFS could tell its origin, but
+ * only to a program that speaks the ioctls of one version or runs others. The attribute does as well,
+ * as what matters is whose content it is that becomes the caller's. Only root sets it, and only on
+ * templates. A user gets it into his store by a clone, for which he needs to be allowed `clone` where
+ * the template is; or in a stream that he receives, be it made up: then the content is what he brought.
+ * What root makes in a user's store is without it, and stays root's. Another user's container, which
+ * has it too, is not below the caller's store, and cannot be brought there without being allowed to
+ * send, clone or rename it. Nor does it help to have changed the clone: through the mount the caller is
+ * no more than the owner of its files, nosuid,nodev as everywhere.
  */
 #include "attach.h"
 #include "capability.h"
 #include "detach.h"
+#include "idmap.h"
 #include "refuse.h"
 #include "store.h"
 
@@ -100,19 +113,35 @@ static bool attach_in_place(int mount, const struct place *place)
     return is_right;
 }
 
-static void mount_dataset(const struct store *store, const struct dataset *dataset, uid_t uid)
+/* What is the same for all of a call. */
+struct call {
+    uid_t uid;
+    bool has_templates;
+    struct store store;
+    struct dataset dataset;
+};
+
+/* Whether a folder is the root of a template's clone, which is to be the caller's: there is nobody else's
+ * below his store. Root sees everything as it is. */
+static bool is_lent(int folder, const struct call *call)
 {
+    return call->uid != 0 && call->has_templates && is_template(folder);
+}
+
+static void mount_dataset(const struct call *call)
+{
+    const struct dataset *dataset = &call->dataset;
     unsigned n_waits = 0;
     for (int i = 0; i < ATTEMPTS; i++) {
         struct place place;
-        enum found found = find_place(store, dataset, &place);
+        enum found found = find_place(&call->store, dataset, &place);
         if (found == CHANGED)
             continue;
         if (found == ABSENT)
             refuse("the mount point %s is not there: make it first", place.path);
         if (place.is_mounted)
             return;
-        check_owner(place.top, uid, place.path,
+        check_owner(place.top, call->uid, place.path,
                     "only a folder of your own can be a mount point for you");
         int mount = open_dataset(dataset->name);
         if (mount < 0) {
@@ -123,7 +152,9 @@ static void mount_dataset(const struct store *store, const struct dataset *datas
             i--;
             continue;
         }
-        check_owner(mount, uid, "the root folder of that dataset",
+        if (is_lent(mount, call))
+            show_as(mount, call->uid, getgid(), dataset->name);
+        check_owner(mount, call->uid, "the root folder of that dataset",
                     "only a dataset whose root folder is your own is mounted for you");
         bool done = attach_in_place(mount, &place);
         close(mount);
@@ -146,8 +177,9 @@ static bool is_alone(const struct place *place, const struct dataset *dataset, u
     return true;
 }
 
-static void unmount_dataset(const struct store *store, const struct dataset *dataset, uid_t uid)
+static void unmount_dataset(const struct call *call)
 {
+    const struct dataset *dataset = &call->dataset;
     if (dataset->n_parts == 0)
         refuse("%s is the store itself: that is root's to unmount, with zfs unmount", dataset->name);
     unsigned n_waits = 0;
@@ -155,13 +187,15 @@ static void unmount_dataset(const struct store *store, const struct dataset *dat
     for (int i = 0; i < ATTEMPTS; i++) {
         struct place place;
         unsigned depth;
-        enum found found = find_place(store, dataset, &place);
+        enum found found = find_place(&call->store, dataset, &place);
         if (found == CHANGED)
             continue;
         if (found == ABSENT || !place.is_mounted)
             return;
-        check_owner(place.top, uid, place.path,
-                    "only a dataset whose root folder is your own is unmounted for you");
+        /* Root may have mounted a clone as it is. */
+        if (!is_lent(place.top, call))
+            check_owner(place.top, call->uid, place.path,
+                        "only a dataset whose root folder is your own is unmounted for you");
         alone = is_alone(&place, dataset, &depth);
         close(place.top);
         place.top = -1;
@@ -186,9 +220,8 @@ static void unmount_dataset(const struct store *store, const struct dataset *dat
 
 int main(int argc, char **argv)
 {
-    static struct data_path data_path;
-    static struct store store;
-    static struct dataset dataset;
+    static struct store_config config;
+    static struct call call;
 
     settle_process();
     bool is_unmount = argc == 3 && strcmp(argv[1], "--unmount") == 0;
@@ -196,13 +229,14 @@ int main(int argc, char **argv)
     if (name[0] == '-' || name[0] == '\0')
         refuse("usage: enroot-zfs-mount [--unmount] DATASET");
 
-    uid_t uid = getuid();
-    read_data_path(uid, &data_path);
-    find_store(&data_path, uid, &store);
-    parse_dataset(name, store.dataset, &dataset);
+    call.uid = getuid();
+    read_store_config(call.uid, &config);
+    call.has_templates = config.has_templates;
+    find_store(&config.data_path, call.uid, &call.store);
+    parse_dataset(name, call.store.dataset, &call.dataset);
     if (is_unmount)
-        unmount_dataset(&store, &dataset, uid);
-    else if (dataset.n_parts > 0)
-        mount_dataset(&store, &dataset, uid);
+        unmount_dataset(&call);
+    else if (call.dataset.n_parts > 0)
+        mount_dataset(&call);
     return 0;
 }

@@ -6,17 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-void refuse(const char *format, ...)
+static _Noreturn void say_and_end(int code, const char *format, va_list values)
 {
     static const char program[] = "enroot-zfs-mount: ";
     static char line[4 * PATH_MAX];
     size_t length = strlen(program), room = sizeof line - length - 1;
-    va_list values;
 
     memcpy(line, program, length);
-    va_start(values, format);
     int wanted = vsnprintf(line + length, room, format, values);
-    va_end(values);
     if (wanted > 0)
         length += (size_t)wanted < room ? (size_t)wanted : room - 1;
     /* Names are the caller's, and the terminal may be an administrator's who reads a log. */
@@ -27,5 +24,19 @@ void refuse(const char *format, ...)
     /* Where nobody listens, the exit code says it all the same. */
     ssize_t written = write(STDERR_FILENO, line, length);
     (void)written;
-    _exit(1);
+    _exit(code);
+}
+
+void refuse(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    say_and_end(1, format, values);
+}
+
+void refuse_with(int code, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    say_and_end(code, format, values);
 }

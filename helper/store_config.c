@@ -14,16 +14,24 @@
 #include <unistd.h>
 
 #define KEY "ENROOT_DATA_PATH"
+#define TEMPLATES_KEY "ENROOT_TEMPLATE_STORE"
 #define FOLDER "/etc/enroot"
 
 enum { MAX_FILES = 1024 };
 
-/* The last assignment so far. */
+/* The last assignment of a key so far. */
 struct setting {
+    const char *key;
     char *value; /* NULL: none */
     bool is_literal;
     char *line;
     char origin[2 * PATH_MAX];
+};
+
+enum { DATA_PATH, TEMPLATE_STORE, N_SETTINGS };
+
+struct settings {
+    struct setting each[N_SETTINGS];
 };
 
 /* Open something of the configuration, and see that it is the administrator's alone: -1 when it is not
@@ -49,7 +57,16 @@ static int open_trusted(int folder, const char *name, mode_t type, const char *p
     return fd;
 }
 
-static void read_file(int folder, const char *name, const char *path, struct setting *setting)
+/* The setting of a key, of those that are looked for. */
+static struct setting *find_setting(struct settings *settings, const char *key)
+{
+    for (size_t i = 0; key != NULL && i < N_SETTINGS; i++)
+        if (strcmp(key, settings->each[i].key) == 0)
+            return &settings->each[i];
+    return NULL;
+}
+
+static void read_file(int folder, const char *name, const char *path, struct settings *settings)
 {
     char *line = NULL;
     size_t size = 0;
@@ -70,7 +87,8 @@ static void read_file(int folder, const char *name, const char *path, struct set
             refuse("out of memory");
         if (!parse_conf_line(line, &parsed))
             refuse("%s:%u: '%s' is no KEY VALUE line", path, n, trim(copy));
-        if (parsed.key == NULL || strcmp(parsed.key, KEY) != 0) {
+        struct setting *setting = find_setting(settings, parsed.key);
+        if (setting == NULL) {
             free(copy);
             continue;
         }
@@ -94,7 +112,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void read_folder(int folder, const char *path, struct setting *setting)
+static void read_folder(int folder, const char *path, struct settings *settings)
 {
     static char *names[MAX_FILES];
     size_t n = 0;
@@ -119,7 +137,7 @@ static void read_folder(int folder, const char *path, struct setting *setting)
     for (size_t i = 0; i < n; i++) {
         char file[PATH_MAX];
         snprintf(file, sizeof file, "%s/%s", path, names[i]);
-        read_file(dirfd(dir), names[i], file, setting);
+        read_file(dirfd(dir), names[i], file, settings);
         free(names[i]);
     }
     closedir(dir);
@@ -154,22 +172,40 @@ static bool is_off(const char *value)
     return false;
 }
 
-void read_data_path(uid_t uid, struct data_path *data_path)
+/* Whether there is a shared store of templates. What it is called is for the program, which is told no
+ * more than a name here: a dataset says itself whether it is a template's clone. */
+static bool has_templates(const struct setting *setting)
 {
-    struct setting setting = { 0 };
+    if (setting->value == NULL || is_off(setting->value))
+        return false;
+    if (!is_dataset_name(setting->value))
+        refuse("%s: '%s': it must be the name of a dataset, as it is", setting->origin,
+               trim(setting->line));
+    return true;
+}
+
+void read_store_config(uid_t uid, struct store_config *config)
+{
+    static struct settings settings = { { [DATA_PATH] = { .key = KEY },
+                                          [TEMPLATE_STORE] = { .key = TEMPLATES_KEY } } };
+    const struct setting *setting = &settings.each[DATA_PATH];
+    struct data_path *data_path = &config->data_path;
     int folder = open_folder();
     if (folder >= 0) {
-        read_file(folder, "enroot.conf", FOLDER "/enroot.conf", &setting);
-        read_folder(folder, FOLDER "/enroot.conf.d", &setting);
+        read_file(folder, "enroot.conf", FOLDER "/enroot.conf", &settings);
+        read_folder(folder, FOLDER "/enroot.conf.d", &settings);
         close(folder);
     }
-    if (setting.value == NULL || is_off(setting.value))
+    if (setting->value == NULL || is_off(setting->value))
         refuse(KEY " is not set in " FOLDER "/enroot.conf: as root, put the line "
                "'" KEY " /var/lib/enroot/${UID}' there, or wherever the stores are mounted");
-    const char *why = expand_data_path(setting.value, setting.is_literal, uid, data_path);
+    const char *why = expand_data_path(setting->value, setting->is_literal, uid, data_path);
     if (why != NULL)
-        refuse("%s: '%s': %s", setting.origin, trim(setting.line), why);
-    memcpy(data_path->origin, setting.origin, sizeof data_path->origin);
-    free(setting.value);
-    free(setting.line);
+        refuse("%s: '%s': %s", setting->origin, trim(setting->line), why);
+    memcpy(data_path->origin, setting->origin, sizeof data_path->origin);
+    config->has_templates = has_templates(&settings.each[TEMPLATE_STORE]);
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        free(settings.each[i].value);
+        free(settings.each[i].line);
+    }
 }

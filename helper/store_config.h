@@ -1,4 +1,4 @@
-/* Where the administrator says that the store is. */
+/* Where the administrator says that the stores are. */
 #ifndef STORE_CONFIG_H
 #define STORE_CONFIG_H
 
@@ -15,12 +15,19 @@ struct data_path {
     char origin[2 * PATH_MAX]; /* FILE:LINE */
 };
 
+/* What the system's configuration says of stores. */
+struct store_config {
+    struct data_path data_path;
+    bool has_templates; /* ENROOT_TEMPLATE_STORE is set */
+};
+
 /*
  * Read it from enroot.conf and enroot.conf.d/ *.conf, the last assignment wins. The environment has no
  * say. Every folder from / on and every file must be root's, writable by nobody else, and no symbolic
  * link. Ends the program when one is not, when a line is no setting, when ENROOT_DATA_PATH is not set,
- * or when it holds anything that is to be expanded but ${UID}, $(id -u), ${USER} and $(id -un).
+ * or when it holds anything that is to be expanded but ${UID}, $(id -u), ${USER} and $(id -un);
+ * when ENROOT_TEMPLATE_STORE is set to what is no dataset's name.
  */
-void read_data_path(uid_t uid, struct data_path *data_path);
+void read_store_config(uid_t uid, struct store_config *config);
 
 #endif

@@ -187,6 +187,20 @@ for (const build of Object.keys(builds)) {
         const result = await etc.helper({ [conf]: line }, ["tank/x"], { build });
         assertEquals(result, refusal(`/etc/${conf}:1: '${line}' is no KEY VALUE line`));
       }
+      const store = "ENROOT_TEMPLATE_STORE";
+      for (
+        const value of ["/tank/x", "tank//x", "tank/x/", "tank/${UID}", "tank@x", "$(id)", "-x"]
+      ) {
+        const text = `${key} /none/x\n${store} ${value}`;
+        const rule = "it must be the name of a dataset, as it is";
+        const result = await etc.helper({ [conf]: text }, ["tank/x"], { build });
+        assertEquals(result, refusal(`/etc/${conf}:2: '${store} ${value}': ${rule}`));
+      }
+      for (const value of ["tank", "tank/a-b_c.d:e", "'tank/x'", '"tank/x y" # y', "no", "n", ""]) {
+        const text = `${store} a/b/\n${key} /none/x\n${store} ${value}`;
+        const result = await etc.helper({ [conf]: text }, ["tank/x"], { build });
+        assertEquals(result, notThere("/none/x", `/etc/${conf}:2`), value);
+      }
       const zero = await etc.helper({ [conf]: `${key} /none/x\0` }, ["tank/x"], { build });
       assertEquals(zero, refusal(`/etc/${conf}:1: the line holds a NUL`));
     },

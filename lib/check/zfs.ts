@@ -15,13 +15,22 @@ import { cstring } from "../sys/libc.ts";
 import { mountFlagsOf, MS } from "../sys/mount.ts";
 import { fileHasCapability } from "./file_capability.ts";
 import { fail, type Finding, ok } from "./finding.ts";
+import { checkTemplateStore, checkUseOfTemplates } from "./template_store.ts";
 import { lackingPermissions, type Subject } from "./zfs_allow.ts";
 
 /** How long `zfs` may take, in milliseconds: a pool may be suspended. */
 const patience = 20_000;
 
-/** Look at the store of a user. */
-export async function checkZfs(dataPath: string, uid: number): Promise<Finding[]> {
+/**
+ * Look at the store of a user.
+ *
+ * @param templateStore `ENROOT_TEMPLATE_STORE`, where it is set
+ */
+export async function checkZfs(
+  dataPath: string,
+  uid: number,
+  templateStore?: string,
+): Promise<Finding[]> {
   const isRoot = uid === 0;
   const found = [checkDevice()];
   let store: StoreLocation | undefined;
@@ -32,9 +41,16 @@ export async function checkZfs(dataPath: string, uid: number): Promise<Finding[]
     if (!(error instanceof EnrootError)) throw error;
     found.push(split("store", error.message));
   }
-  if (isRoot) return found;
+  if (isRoot) {
+    return templateStore === undefined ? found : [...found, checkTemplateStore(templateStore)];
+  }
   found.push(checkHelper());
   if (store !== undefined) found.push(await checkDelegation(store, uid));
+  if (templateStore !== undefined) {
+    const signal = AbortSignal.timeout(patience);
+    const subject = await subjectOf(uid, signal);
+    found.push(await checkUseOfTemplates(templateStore, subject, signal));
+  }
   return found;
 }
 

@@ -50,8 +50,11 @@ export function lackingPermissions(
   return wanted.filter((permission) => !granted.has(permission));
 }
 
-function isFor([type, name]: readonly string[], { uid, name: user, groups }: Subject): boolean {
+function isFor(words: readonly string[], { uid, name: user, groups }: Subject): boolean {
+  const [type, name] = words;
   if (type === "everyone") return true;
-  if (type === "user") return name === user || name === String(uid) || name === `(unknown:${uid})`;
+  // Who is in no passwd file is `(unknown: UID)`.
+  const isUnknown = words.slice(1, -1).join("") === `(unknown:${uid})`;
+  if (type === "user") return name === user || name === String(uid) || isUnknown;
   return type === "group" && groups.includes(name ?? "");
 }

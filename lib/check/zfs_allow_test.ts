@@ -16,6 +16,8 @@ Deno.test("permissions count that hold for the dataset and what is below it", ()
       [[both, "\tuser ada clone,create,mount"], []],
       [[both, "\tuser 1000 clone,create"], ["mount"]],
       [[both, "\tuser (unknown:1000) clone,create,mount"], []],
+      [[both, "\tuser (unknown: 1000) clone,create,mount"], []],
+      [[both, "\teveryone clone,create,mount"], []],
       [[both, "\tgroup lab clone", "\teveryone create,mount"], []],
       [[both, "\tuser adam clone,create,mount"], wanted],
       [[both, "\tgroup adam clone,create,mount"], wanted],

@@ -12,7 +12,7 @@ import type { CacheItem, CachePart, VerifiedItem } from "./cache_part.ts";
 import { templatePart } from "./cache_templates.ts";
 import type { Command, Context } from "./command.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
-import { configOf, openStore } from "./store.ts";
+import { configOf, openTemplateStore } from "./store.ts";
 import { formatAge, formatBytes } from "./units.ts";
 
 /** Shows, checks and empties what is kept of images. */
@@ -45,7 +45,7 @@ Look after what is kept of images, so that it need not be fetched or made again.
       throw new UsageError("--dry-run is for 'prune' and 'verify'");
     }
     const config = await configOf(context);
-    const store = await openStore(context, config);
+    const store = await openTemplateStore(context, config);
     const parts = [
       ...(showsTemplates(store) ? [templatePart(store)] : []),
       blobPart(config),

@@ -64,7 +64,12 @@ export async function useImageFile(
     await use({ id: templateIdOf(config, hexOf(pointer.imageId)) });
   } catch (error) {
     if (!(error instanceof EnrootError && error.code === "no-template")) throw error;
-    context.terminal.log("info", "The image is not in the store any more: importing it again");
+    context.terminal.log(
+      "info",
+      config.templateStore === undefined
+        ? "The image is not in the store any more: importing it again"
+        : `The image is not in your store: asking ${pointer.uri} for it`,
+    );
     const { useImportedAgain } = await import("./cold.ts");
     await useImportedAgain(context, config, store, { pointer, signal }, use);
   }

@@ -39,6 +39,13 @@ export interface ImportRequest {
   into(image: Image, build: ReportedBuild): Promise<void>;
 }
 
+/** How an import is tried once more, by the code of what it failed with. */
+const remedies: Readonly<Record<string, Partial<SourceOptions>>> = {
+  "engine-id": { readsConfigFirst: true },
+  "cache-damaged": { distrustsCache: true, waitsForLayers: true },
+  "begun-anew": { waitsForLayers: true },
+};
+
 /** Open an image, have it built, and tell the user how it goes. */
 export async function importImage(
   context: Context,
@@ -51,18 +58,18 @@ export async function importImage(
   const imageIdOf = (id: Digest): Promise<Digest | undefined> =>
     store?.imageIdOf(id, plain.architecture) ?? Promise.resolve(undefined);
   const connections = shared === undefined ? {} : { connections: shared.connections };
-  const options = { ...plain, ...connections, imageIdOf };
+  // Of a template that others share it counts who gets its manifest, not who has it.
+  const asksForManifest = store !== undefined && config.templateStore !== undefined;
+  const options = { ...plain, ...connections, imageIdOf, asksForManifest };
   try {
     await importFrom(context, config, request, options);
   } catch (error) {
-    const code = error instanceof EnrootError ? error.code : undefined;
-    if (code !== "engine-id" && code !== "cache-damaged") throw error;
-    const isDamaged = code === "cache-damaged";
-    context.terminal.log(isDamaged ? "warning" : "debug", reasonOf(error));
-    await importFrom(context, config, request, {
-      ...options,
-      ...(isDamaged ? { distrustsCache: true } : { readsConfigFirst: true }),
-    });
+    const code = error instanceof EnrootError ? error.code : "";
+    const remedy = remedies[code];
+    if (remedy === undefined) throw error;
+    signal.throwIfAborted();
+    context.terminal.log(code === "engine-id" ? "debug" : "warning", reasonOf(error));
+    await importFrom(context, config, request, { ...options, ...remedy });
   }
 }
 
@@ -116,6 +123,7 @@ export async function obtainTemplate(
       architecture: image.architecture,
       ...(image.manifestDigest === undefined ? {} : { manifestDigest: image.manifestDigest }),
       ...(image.engineId === undefined ? {} : { engineId: image.engineId }),
+      ...(image.access === undefined ? {} : { access: image.access }),
     },
     signal,
     build(root) {

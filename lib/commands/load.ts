@@ -9,12 +9,14 @@ import { withTermination } from "../process/signals.ts";
 import { defaultFileName, parseImageUri } from "../source/uri.ts";
 import { parseContainerName } from "../storage/container_name.ts";
 import { nameTaken } from "../storage/container_errors.ts";
+import type { Template } from "../storage/store.ts";
 import { zfsStoreOf } from "../storage/zfs/backend.ts";
 import { isZfsUri, parseNamedZfsUri } from "../transfer/zfs_uri.ts";
 import type { Command, Context } from "./command.ts";
 import { importImage, obtainTemplate } from "./import_image.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { configOf, openStore } from "./store.ts";
+import { useTemplate } from "./use_template.ts";
 import { pull } from "./zfs_peer.ts";
 
 /** Imports an image and makes a container of it, without an image file in between. */
@@ -61,8 +63,10 @@ Import an image and create a container from it in one step.
         store,
         async into(image, build) {
           const wanted = { image, build, signal };
-          await using template = await obtainTemplate(context, config, store, wanted);
-          await store.createContainer(name, template, { replace });
+          const obtain = (): Promise<Template> => obtainTemplate(context, config, store, wanted);
+          await useTemplate(obtain, async (template) => {
+            await store.createContainer(name, template, { replace });
+          });
         },
       })
     );

@@ -12,6 +12,7 @@ import type { Pointer } from "../storage/pointer.ts";
 import type { Store, TemplateReference } from "../storage/store.ts";
 import type { Context } from "./command.ts";
 import { importImage, obtainTemplate } from "./import_image.ts";
+import { useTemplate } from "./use_template.ts";
 
 /** A pointer that is to be used. */
 export interface PointerRequest {
@@ -39,12 +40,8 @@ export async function useImportedAgain(
       store,
       async into(image, build) {
         if (image.imageId !== pointer.imageId) throw changed(pointer, uri);
-        await using template = await obtainTemplate(context, config, store, {
-          image,
-          build,
-          signal,
-        });
-        await use(template);
+        const wanted = { image, build, signal };
+        await useTemplate(() => obtainTemplate(context, config, store, wanted), use);
       },
     });
   const [first, ...others] = places(pointer);

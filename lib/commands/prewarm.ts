@@ -22,7 +22,7 @@ import {
 import { type ListedImage, readList } from "./prewarm_list.ts";
 import { PrewarmReport } from "./prewarm_report.ts";
 import { makePool } from "./reported_build.ts";
-import { configOf, openStore } from "./store.ts";
+import { configOf, openTemplateStore, templateConfig } from "./store.ts";
 
 /** How many images are worked on at once, unless the user says otherwise. */
 const defaultJobs = 4;
@@ -31,9 +31,10 @@ const defaultJobs = 4;
 export const command: Command = {
   usage: `prewarm [-a|--arch ARCH] [-f|--format pointer|squashfs] [-j|--jobs N] [--json] LIST|-
 
-Have many images at hand before they are needed: in the ZFS store as templates, else in
-the cache. What several images share is fetched once. One line an image says what
-became of it; exit code 1 when one failed, with the rest done.
+Have many images at hand before they are needed: in the ZFS store as templates (by root
+in that of ENROOT_TEMPLATE_STORE, for all users), else in the cache. What several images
+share is fetched once. One line an image says what became of it; exit code 1 when one
+failed, with the rest done.
 
   LIST  a file with one image URI a line, as 'import' takes them; '-': standard input.
         Empty lines and those that begin with '#' are passed over
@@ -56,7 +57,7 @@ became of it; exit code 1 when one failed, with the rest done.
     if (!Number.isSafeInteger(jobs) || jobs < 1) {
       throw new UsageError(`--jobs must be a number from 1: '${options.value("jobs")}'`);
     }
-    const config = await configOf(context);
+    const config = templateConfig(await configOf(context));
     const target = targetOf(config, options.value("format"));
     const list = await readList(file);
     if (list.length === 0) context.terminal.log("warning", "the list names no image");
@@ -88,7 +89,7 @@ async function prewarm(
   const connections = stack.use(new Connections(config.maxConnections));
   const pool = stack.use(makePool(context, config));
   const needsStore = target === "template" || target === "pointer";
-  const store = needsStore ? await openStore(context, config) : undefined;
+  const store = needsStore ? await openTemplateStore(context, config) : undefined;
   store?.ready();
   const means: PrewarmMeans = {
     ...{ context, config, target, signal, shared: { connections, pool } },

@@ -117,8 +117,7 @@ export async function whatIsThere({ config, store }: PrewarmMeans): Promise<Read
     const blobs = cachedFiles(config.cachePath).filter(({ kind }) => kind === "blob");
     return new Set(blobs.map(({ digest }) => digest));
   }
-  const stored = showsTemplates(store) ? await store.stored() : [];
-  return new Set(stored.filter(({ kind }) => kind === "template").map(({ id }) => id));
+  return showsTemplates(store) ? await store.available() : new Set();
 }
 
 /** Why an image that was ready is not there any more. */

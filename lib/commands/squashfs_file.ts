@@ -8,10 +8,11 @@ import type { Config } from "../config/config.ts";
 import { helperPath } from "../process/assets.ts";
 import { digestOfFile } from "../storage/file_digest.ts";
 import { unpackSquashfs } from "../storage/squashfs.ts";
-import type { Store, TemplateReference } from "../storage/store.ts";
+import type { Store, TemplateReference, TemplateRequest } from "../storage/store.ts";
 import type { Context } from "./command.ts";
 import { leftOut } from "./left_out.ts";
 import { ownershipOf, templateIdOf } from "./template_id.ts";
+import { useTemplate } from "./use_template.ts";
 
 /**
  * Use the template of a squashfs file. It is hashed, where templates are shared, and extracted unless
@@ -35,7 +36,7 @@ export async function useSquashfs(
     })
     : "";
   const keepsOwners = ownershipOf(config) === "numeric";
-  await using template = await store.obtainTemplate({
+  const request: TemplateRequest = {
     id: templateIdOf(config, content),
     provenance: {},
     signal,
@@ -50,7 +51,7 @@ export async function useSquashfs(
       for (const warning of leftOut(summary)) terminal.log("warning", warning);
     },
     onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which extracts this image`),
-  });
-  await use(template);
+  };
+  await useTemplate(() => store.obtainTemplate(request), use);
   terminal.finish();
 }

@@ -10,12 +10,13 @@ import { createSha256 } from "../std/node.ts";
 import { digestOfFile } from "../storage/file_digest.ts";
 import type { ContainerName } from "../storage/container_name.ts";
 import type { PartialFile } from "../storage/partial_file.ts";
-import type { Store, TemplateReference } from "../storage/store.ts";
+import type { Store, TemplateReference, TemplateRequest } from "../storage/store.ts";
 import { zfsStoreOf } from "../storage/zfs/backend.ts";
 import { Incoming } from "../storage/zfs/incoming.ts";
 import { openContainer } from "../storage/zfs/outgoing.ts";
 import type { Context } from "./command.ts";
 import { ownershipOf, templateIdOf } from "./template_id.ts";
+import { useTemplate } from "./use_template.ts";
 
 /** Receives streams as the configuration says. */
 export function incomingOf(config: Config, store: Store): Incoming {
@@ -41,7 +42,7 @@ export async function useZfsFile(
     signal,
     onProgress: (done, total) => terminal.progress("Reading", done, total),
   });
-  await using template = await store.obtainTemplate({
+  const request: TemplateRequest = {
     id: templateIdOf(config, digest),
     provenance: {},
     signal,
@@ -56,8 +57,8 @@ export async function useZfsFile(
       return { ...await incoming.receiveWhole(target, bytes, signal) };
     },
     onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which receives this file`),
-  });
-  await use(template);
+  };
+  await useTemplate(() => store.obtainTemplate(request), use);
   terminal.finish();
 }
 
@@ -97,7 +98,7 @@ export async function writeZfsFile(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  await using container = await openContainer(zfsStoreOf(store).parts, name);
+  await using container = await openContainer(zfsStoreOf(store).parts, name, { isForFile: true });
   const { size, open } = await container.whole();
   await using output = open(signal);
   await writeAll(file.path, output.bytes, (done) => terminal.progress("Writing", done, size));

@@ -37,7 +37,9 @@ export async function serveSend(
   if (protocol === undefined) {
     return await withTermination(async (signal) => {
       const store = zfsStoreOf(await openStore(context, await configOf(context)));
-      await using container = await openContainer(store.parts, parseContainerName(text));
+      await using container = await openContainer(store.parts, parseContainerName(text), {
+        isForFile: true,
+      });
       await using output = (await container.whole()).open(signal);
       for await (const bytes of output.bytes) await standardPipe.write(bytes);
     });

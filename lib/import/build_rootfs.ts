@@ -148,7 +148,9 @@ export class ImageBuild implements AsyncDisposable {
     this.#next = index + 1;
     if (index === 0) await resetTime(root);
     const name = `layer ${index + 1} of ${layers.length} (${layer.digest ?? layer.diffId})`;
-    this.#summaries.push(await this.#applyFile(root, name, layer, await file));
+    this.#summaries.push(
+      await this.#applyFile(root, name, layer, await this.#usable(layer, await file)),
+    );
   }
 
   /** Add what is no layer's: the working folder and the generated files. */
@@ -164,6 +166,17 @@ export class ImageBuild implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("the build has ended"));
     await Promise.allSettled(this.#files.map(async (file) => (await file).whole));
+  }
+
+  /** What was dropped while it arrived, before anybody read it, is no loss: then it is waited for. */
+  async #usable(layer: Layer, file: OpenedLayer): Promise<OpenedLayer> {
+    if (file.whole === undefined || file.failure?.() === undefined) return file;
+    try {
+      await file.whole;
+      return await layer.open({ signal: this.#signal });
+    } finally {
+      file.release?.();
+    }
   }
 
   async #applyFile(
@@ -198,7 +211,11 @@ export class ImageBuild implements AsyncDisposable {
       return summary;
     } catch (error) {
       // Damaged bytes in the cache would fail every import to come.
-      if (error instanceof EnrootError && error.code === "digest-mismatch") await layer.discard?.();
+      if (error instanceof EnrootError && error.code === "digest-mismatch") {
+        // Whoever brings it may be about to find out, too, and to have it anew.
+        await file.whole?.catch(() => {});
+        if (file.failure?.() === undefined) await layer.discard?.();
+      }
       // Who brings the bytes knows better why they ended.
       throw file.failure?.() ?? error;
     } finally {

@@ -114,7 +114,10 @@ export async function explained<T>(
     if (!["bad-archive", "bad-compression"].includes(error.code)) throw error;
     if (digest !== undefined) {
       const hash = createSha256();
-      for await (const bytes of readRegion(file, name, check)) hash.update(bytes);
+      for await (const bytes of readRegion(file, name, check)) {
+        check();
+        hash.update(bytes);
+      }
       checkDigest(name, digest, hash.digest("hex"));
     }
     // What comes from inflating names the layer already.

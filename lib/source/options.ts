@@ -46,10 +46,17 @@ export interface SourceOptions {
   /** The most bytes that the cache may have after something was fetched; absent: no limit. */
   readonly cacheMaxSize?: number | undefined;
   /**
+   * Whether a registry is asked for a manifest that is known by its digest and may be in the cache: who
+   * gets it has shown that he may have it.
+   */
+  readonly asksForManifest?: boolean;
+  /**
    * Whether layers of the cache are hashed before anybody reads them: after one turned out to be
    * damaged. Else only whoever reads a layer finds that out.
    */
   readonly distrustsCache?: boolean;
+  /** Whether layers are not read while they arrive: what was read had to be fetched anew. */
+  readonly waitsForLayers?: boolean;
   /**
    * The image ID that was found behind an engine's own ID before, so that the image need not be read
    * to know it; it is checked all the same. Absent: nobody remembers.

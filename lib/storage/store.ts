@@ -31,6 +31,8 @@ export interface Provenance {
   readonly architecture?: string;
   /** What the engine it came from knows it by, where that is not its image ID. */
   readonly engineId?: Digest;
+  /** As whom the caller got its manifest from a registry just now; absent: it was not asked for. */
+  readonly access?: "anonymous" | "authorized";
 }
 
 /** A template by its name. */
@@ -231,6 +233,9 @@ export interface StoredImage {
 export interface TemplateStore extends Store {
   /** All that is there. */
   stored(): Promise<readonly StoredImage[]>;
+
+  /** The ids of all templates that containers can be made of: also those that users share. */
+  available(): Promise<ReadonlySet<string>>;
 
   /**
    * Remove what is cold, never what is in use; layers go with the last template that needs them.

@@ -40,10 +40,14 @@ export class TestDataset implements AsyncDisposable {
   }
 
   /** Make one, mounted, whose root folder belongs to this user. */
-  static async make(uid = 0, properties: readonly string[] = []): Promise<TestDataset> {
+  static async make(
+    uid = 0,
+    properties: readonly string[] = [],
+    parent: string = testPool(),
+  ): Promise<TestDataset> {
     const folder = await Deno.makeTempDir({ prefix: "zenroot-store-" });
     await Deno.chmod(folder, 0o755);
-    const name = `${testPool()}/${crypto.randomUUID()}`;
+    const name = `${parent}/${crypto.randomUUID()}`;
     const dataset = new TestDataset(name, folder);
     const options = [`mountpoint=${dataset.path}`, "xattr=sa", "acltype=posixacl", ...properties];
     await zfs("create", ...options.flatMap((option) => ["-o", option]), name);
@@ -111,11 +115,15 @@ export class ZfsBed implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  /** Make both. The system's configuration is put back when they are disposed of. */
-  static async make(user: User): Promise<ZfsBed> {
+  /**
+   * Make both. The system's configuration is put back when they are disposed of.
+   *
+   * @param parent where the store's dataset is; by default the pool for tests
+   */
+  static async make(user: User, parent: string = testPool()): Promise<ZfsBed> {
     await using stack = new AsyncDisposableStack();
     const bed = stack.use(await Bed.make(user));
-    const dataset = stack.use(await TestDataset.make(bed.uid));
+    const dataset = stack.use(await TestDataset.make(bed.uid, [], parent));
     stack.use(await writeSystemConfig(`ENROOT_DATA_PATH ${dataset.path}\n`));
     if (user === "plain user") {
       await zfs("allow", "-u", String(bed.uid), permissions.join(","), dataset.name);

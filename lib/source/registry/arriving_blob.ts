@@ -20,6 +20,8 @@ export class ArrivingBlob {
   readonly #readable = Promise.withResolvers<void>();
   #descriptor: number | undefined;
   #arrived = 0;
+  #isComing = false;
+  #isGiven = false;
   #wasDropped = false;
   #isClosed = false;
 
@@ -50,15 +52,25 @@ export class ArrivingBlob {
     this.#descriptor = must(openAt(AT.FDCWD, cstring(path), O.RDONLY | O.CLOEXEC), "open", path);
   }
 
+  /** Its bytes come, those that are in its file already can be gone on with. */
+  come(): void {
+    this.#isComing = true;
+  }
+
   /** So many more bytes are in its file; fewer than none: what was there does not count. */
   add(bytes: number): void {
+    this.#arrived += bytes;
     if (bytes < 0) {
+      this.#isComing = false;
+      if (!this.#isGiven) return;
       this.#wasDropped = true;
       return this.#writer.fail();
     }
-    this.#arrived += bytes;
+    if (!this.#isComing || this.#arrived < leastArrived) return;
     this.#writer.grow(this.#arrived);
-    if (this.#arrived >= leastArrived && this.#arrived < this.#size) this.#readable.resolve();
+    if (this.#isGiven || this.#arrived >= this.#size) return;
+    this.#isGiven = true;
+    this.#readable.resolve();
   }
 
   /** All of it is there, and is what it should be. */

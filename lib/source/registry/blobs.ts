@@ -35,6 +35,12 @@ export type AskForBlob = (
   signal: AbortSignal,
 ) => Promise<Response>;
 
+/** How a blob is fetched. */
+interface BlobOptions extends Pick<BlobRequest, "signal" | "onProgress" | "onBegin"> {
+  /** Told when its bytes come: from where they were gone on with, or the beginning. */
+  readonly onBody?: () => void;
+}
+
 /** A repository's blobs. Disposing of it lets go of those that were opened. */
 export class RegistryBlobs implements BlobStore, Disposable {
   readonly #ask: AskForBlob;
@@ -102,11 +108,11 @@ export class RegistryBlobs implements BlobStore, Disposable {
 
   /**
    * Whether layers are read while they arrive. Not where several images share the workers: one that waits
-   * for its bytes would keep them from the others. Not when something was wrong before.
+   * for its bytes would keep them from the others. Not when what was read had to be fetched anew before.
    */
   get #mayFollow(): boolean {
-    const { connections, distrustsCache = false } = this.#options;
-    return connections === undefined && !distrustsCache;
+    const { connections, waitsForLayers = false } = this.#options;
+    return connections === undefined && !waitsForLayers;
   }
 
   async read(descriptor: Descriptor, what: string): Promise<Uint8Array> {
@@ -128,14 +134,16 @@ export class RegistryBlobs implements BlobStore, Disposable {
   ): Promise<Omit<OpenedLayer, "compression">> {
     const what = `layer ${descriptor.digest} of ${this.#uri}`;
     const arriving = new ArrivingBlob(descriptor.size);
-    const fetched = this.#hold(descriptor, what, {
+    const following: BlobOptions = {
       ...options,
       onBegin: (path) => arriving.begin(path),
+      onBody: () => arriving.come(),
       onProgress(bytes) {
         arriving.add(bytes);
         options.onProgress?.(bytes);
       },
-    });
+    };
+    const fetched = this.#hold(descriptor, what, this.#mayFollow ? following : options);
     this.#arriving.add(arriving);
     fetched.then((held) => {
       this.#held.add(held);
@@ -143,8 +151,7 @@ export class RegistryBlobs implements BlobStore, Disposable {
     }, () => arriving.fail());
     using unread = new DisposableStack();
     unread.defer(() => this.#close(arriving));
-    const ways = this.#mayFollow ? [fetched, arriving.readable] : [fetched];
-    const held = await Promise.race(ways);
+    const held = await Promise.race([fetched, arriving.readable]);
     if (held !== undefined) return this.#whole(descriptor, what, held);
     unread.move();
     return this.#follow(descriptor, what, arriving, fetched);
@@ -215,7 +222,7 @@ export class RegistryBlobs implements BlobStore, Disposable {
   async #hold(
     descriptor: Descriptor,
     what: string,
-    options: Pick<BlobRequest, "signal" | "onProgress" | "onBegin">,
+    options: BlobOptions,
   ): Promise<HeldBlob> {
     const { signal } = options;
     const held = await this.#cache.get(this.#request(descriptor, what, options));
@@ -238,9 +245,9 @@ export class RegistryBlobs implements BlobStore, Disposable {
   #request(
     { digest, size }: Descriptor,
     what: string,
-    { signal, onProgress, onBegin, isDocument = false }:
-      & Pick<BlobRequest, "signal" | "onProgress" | "onBegin">
-      & { isDocument?: boolean },
+    { signal, onProgress, onBegin, onBody, isDocument = false }: BlobOptions & {
+      isDocument?: boolean;
+    },
   ): BlobRequest {
     const options = this.#options;
     const { log } = options;
@@ -281,6 +288,7 @@ export class RegistryBlobs implements BlobStore, Disposable {
           { size, what, offset, limits },
         );
         givers.begin(body.offset);
+        onBody?.();
         return body;
       },
     };
@@ -308,7 +316,7 @@ function damaged(what: string): EnrootError {
 
 function begunAnew(what: string): EnrootError {
   return new EnrootError(
-    "cache-damaged",
+    "begun-anew",
     `${what} came wrong, or could not be gone on with where it broke off: it is fetched and applied anew`,
   );
 }

@@ -114,7 +114,7 @@ Deno.test("the blobs of a repository", async (t) => {
       const opened = await blobs.open(layer, { signal });
       await opened.whole;
       const failure = opened.failure?.();
-      assertEquals(failure instanceof EnrootError ? failure.code : undefined, "cache-damaged");
+      assertEquals(failure instanceof EnrootError ? failure.code : undefined, "begun-anew");
       const read = async (): Promise<void> => void await Array.fromAsync(readWhenThere(opened));
       await assertRejects(read, EnrootError, "broke off");
       opened.release?.();

@@ -43,6 +43,8 @@ export class Endpoint {
   readonly #options: SourceOptions;
   readonly #http: Http;
   readonly #authorizers = new Map<string, Authorizer>();
+  /** Those that there were credentials for. */
+  readonly #withCredentials = new Set<string>();
   readonly #user: string | undefined;
   #origin: string | undefined;
   /** Settles when the first request knows the origin, or has failed. */
@@ -97,6 +99,12 @@ export class Endpoint {
     );
   }
 
+  /** Whether what it answered of a repository so far was an answer to nobody in particular. */
+  isAnonymous(repository: string): boolean {
+    return !this.#withCredentials.has(repository) && !this.#http.showsCertificate &&
+      Object.keys(this.host.headers).length === 0;
+  }
+
   #authorizerOf(repository: string): Authorizer {
     const known = this.#authorizers.get(repository);
     if (known !== undefined) return known;
@@ -114,6 +122,7 @@ export class Endpoint {
           this.#options,
         );
         const { found, looked } = search;
+        if (found !== undefined) this.#withCredentials.add(repository);
         if (found !== undefined) log("debug", `${host}: credentials of ${found.source}`);
         else log("debug", `${host}: no credentials in ${looked.join(", ") || "any file"}`);
         if (user === undefined || found !== undefined) return search;

@@ -23,6 +23,7 @@ export class Http implements Disposable {
   readonly #certificatesOf: (host: string) => Certificates | undefined;
   /** By host; `undefined` for those that the system's certificates do for. */
   readonly #clients = new Map<string, Deno.HttpClient | undefined>();
+  #showsCertificate = false;
 
   /** @param certificatesOf those of a host, `HOST` or `HOST:PORT`, beside the system's */
   constructor(
@@ -66,6 +67,11 @@ export class Http implements Disposable {
     }
   }
 
+  /** Whether any host was shown a certificate of ours: it may have answered for that. */
+  get showsCertificate(): boolean {
+    return this.#showsCertificate;
+  }
+
   [Symbol.dispose](): void {
     for (const client of this.#clients.values()) client?.close();
     this.#clients.clear();
@@ -75,6 +81,7 @@ export class Http implements Disposable {
     if (protocol !== "https:") return undefined;
     if (!this.#clients.has(host)) {
       const certificates = this.#certificatesOf(host);
+      this.#showsCertificate ||= certificates?.client !== undefined;
       this.#clients.set(host, certificates === undefined ? undefined : makeClient(certificates));
     }
     return this.#clients.get(host);

@@ -10,7 +10,7 @@ import { parseManifest } from "../../oci/manifest.ts";
 import { imageManifestTypes, indexTypes } from "../../oci/media_type.ts";
 import { formatReference, type Reference } from "../../oci/reference.ts";
 import { afterUse } from "../cache/after_use.ts";
-import type { Image } from "../image.ts";
+import type { Access, Image } from "../image.ts";
 import { checkDocument, chooseManifest, type ChosenManifest, imageOf } from "../open_manifest.ts";
 import type { SourceOptions } from "../options.ts";
 import { formatUri } from "../uri.ts";
@@ -38,7 +38,8 @@ export async function openRegistryImage(
     () => repository.close(chosen.digest),
   );
   stack.move();
-  return image;
+  const { access } = repository;
+  return access === undefined ? image : { ...image, access };
 }
 
 /** The digest of the manifest a reference names, for the architecture. */
@@ -65,6 +66,7 @@ class Repository implements Disposable {
   /** What nobody else uses. */
   readonly #own: Connections | undefined;
   readonly #transport: Transport;
+  #access: Access | undefined;
 
   constructor(reference: Reference, options: SourceOptions) {
     this.uri = formatUri({ scheme: "docker", reference });
@@ -82,11 +84,18 @@ class Repository implements Disposable {
     );
   }
 
+  /** How manifests were had; `undefined` as long as none was asked for. */
+  get access(): Access | undefined {
+    return this.#access;
+  }
+
   /** The image manifest for the architecture. */
   async manifest(): Promise<ChosenManifest> {
     const { digest, tag } = this.#reference;
     const { bytes, type } = digest === undefined
       ? await this.#fetchManifest(tag ?? "latest", undefined)
+      : this.#options.asksForManifest
+      ? await this.#fetchManifest(digest, digest)
       : await this.#pinnedManifest(digest);
     return await chooseManifest(
       bytes,
@@ -171,6 +180,9 @@ class Repository implements Disposable {
     parseManifest(bytes, type, this.uri);
     const digest = await digestOf(bytes);
     log("debug", `${this.uri}: manifest ${digest}`);
+    const isAnonymous = given.answer !== undefined && this.#access !== "authorized" &&
+      this.#transport.isAnonymous(given.answer, this.#reference.repository);
+    this.#access = isAnonymous ? "anonymous" : "authorized";
     await this.blobs.keep(digest, bytes);
     return { bytes, type };
   }

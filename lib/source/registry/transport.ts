@@ -124,6 +124,16 @@ export class Transport implements Disposable {
     return true;
   }
 
+  /**
+   * Whether an answer was given to nobody in particular: with neither credentials nor a certificate.
+   *
+   * @param answer what {@linkcode Transport.get} returned
+   * @param repository what was asked of
+   */
+  isAnonymous(answer: Response, repository: string): boolean {
+    return (this.#givers.get(answer) ?? this.#registry).isAnonymous(repository);
+  }
+
   [Symbol.dispose](): void {
     this.#http[Symbol.dispose]();
   }

@@ -20,6 +20,7 @@ import {
 import { ZfsError } from "../../zfs/error.ts";
 import type { Properties, Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
+import { isBusy } from "./holders.ts";
 import { type KeyLock, lockKey, type LockOptions, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
@@ -59,6 +60,11 @@ export interface BuildRequest {
 }
 
 const unfinished = ".tmp";
+
+/** How often unmounting is tried, and how long is waited in between, in milliseconds: five seconds. */
+const busyTries = 26;
+const busyPause = 200;
+
 const idPattern = /^(l-)?([0-9a-f]{64}(?:-[a-z]+)?)$/;
 
 /** Builds datasets of a store. */
@@ -128,13 +134,24 @@ export class Builder {
     const { zfs, layout } = this.#options;
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
-    if (from === undefined) await zfs.create(place.dataset, { canmount: "noauto", ...properties });
-    else await zfs.clone(from, place.dataset, properties);
+    const make = (): Promise<void> =>
+      from === undefined
+        ? zfs.create(place.dataset, { canmount: "noauto", ...properties })
+        : zfs.clone(from, place.dataset, properties);
+    try {
+      await make();
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "exists")) throw error;
+      // Where a process is killed the program that it had started goes on for a moment.
+      await this.#discard(place);
+      await make();
+    }
     return new Unfinished({
       ...this.#options,
       place,
       snapshot: snapshotOf(place.dataset, kinds[kind].snapshot),
       name: this.dataset(kind, id),
+      unmount: () => this.#unmount(place),
       discard: () => this.#discard(place),
     });
   }
@@ -187,9 +204,9 @@ export class Builder {
   }
 
   async #discard(place: Place): Promise<boolean> {
-    const { mounter, warn } = this.#options;
+    const { warn } = this.#options;
     try {
-      await mounter.unmount(place);
+      await this.#unmount(place);
       // Whoever was killed may not have come so far as to make the folder that it would be in.
       if (existsSync(pathOf(place))) removeMountPoint(place);
       await this.#destroy(place.dataset);
@@ -201,6 +218,18 @@ export class Builder {
     return true;
   }
 
+  /** An indexer may look into it for a moment, or what a killed process had started, an `unsquashfs`, be at work. */
+  async #unmount(place: Place): Promise<void> {
+    for (let tries = 1;; tries++) {
+      try {
+        return await this.#options.mounter.unmount(place);
+      } catch (error) {
+        if (tries === busyTries || !isBusy(error)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, busyPause));
+    }
+  }
+
   /** Destroy what is unfinished, and first what is unfinished on top of it: see `layers.ts`. */
   async #destroy(dataset: DatasetName): Promise<void> {
     const { zfs } = this.#options;
@@ -210,8 +239,8 @@ export class Builder {
       if (!(error instanceof ZfsError && error.reason === "has-clones")) throw error;
       const snapshot = snapshotOf(dataset, kinds.layer.snapshot);
       const [row] = await zfs.list([snapshot], { columns: ["clones"] });
-      const ids = (row?.clones.split(",") ?? []).map((name) => this.#unfinishedId("layer", name));
-      for (const id of ids) {
+      for (const name of (row?.clones ?? "").split(",").filter((each) => each !== "")) {
+        const id = this.#unfinishedId("layer", name);
         // What is in place, or is no layer, is not ours to take away.
         if (id === undefined || !await this.discard("layer", id)) throw error;
       }

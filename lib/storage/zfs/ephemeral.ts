@@ -31,6 +31,13 @@ export interface EphemeralsOptions {
 
 const lockPrefix = "e-";
 
+/** A clone that is to be a container's. Disposing of it destroys it, unless it has got that name. */
+export interface NamelessClone extends AsyncDisposable {
+  readonly dataset: DatasetName;
+  /** It has got its name. */
+  named(): void;
+}
+
 /** What a container was called that was removed while it was in use. */
 const removedProperty = "enroot:removed";
 
@@ -69,6 +76,35 @@ export class Ephemerals {
     await mounter.mount(place);
     const owned = undo.move();
     return { id, path: pathOf(place), lock, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  }
+
+  /**
+   * Make one that is not mounted, and is to take the place of a container.
+   *
+   * @throws {ZfsError} as {@linkcode make}
+   */
+  async makeNameless(snapshot: SnapshotName): Promise<NamelessClone> {
+    const { layout } = this.#options;
+    const id = crypto.randomUUID();
+    const place = this.#place(id);
+    await using undo = new AsyncDisposableStack();
+    const lock = this.#lock(id);
+    undo.defer(() => {
+      Deno.removeSync(this.#lockPath(id));
+      close(lock);
+    });
+    await this.#clone(snapshot, place);
+    layout.ensureFolder(folders.ephemeral);
+    const owned = undo.move();
+    let isNamed = false;
+    return {
+      dataset: place.dataset,
+      named: () => void (isNamed = true),
+      [Symbol.asyncDispose]: async () => {
+        if (!isNamed) owned.defer(() => this.#destroy(place));
+        await owned.disposeAsync();
+      },
+    };
   }
 
   /** Destroy one; see `EphemeralStore`. */
@@ -141,6 +177,7 @@ export class Ephemerals {
     const { zfs, mounter } = this.#options;
     try {
       await mounter.unmount(place);
+      removeMountPoint(place);
       await zfs.destroy(place.dataset, {
         recursive: true,
         ...(tries === undefined ? {} : { tries }),
@@ -148,7 +185,6 @@ export class Ephemerals {
     } catch (error) {
       if (!(error instanceof ZfsError && error.reason === "not-found")) throw error;
     }
-    removeMountPoint(place);
   }
 
   /** By descriptor number, which another program can be given. */

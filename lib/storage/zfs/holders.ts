@@ -4,7 +4,9 @@
  * @module
  */
 
+import { EnrootError, reasonOf } from "../../errors.ts";
 import { parseMountinfo } from "../../sys/mountinfo.ts";
+import { type Mounter, pathOf, type Place } from "./mounter.ts";
 
 /** How many are named. */
 const most = 3;
@@ -57,5 +59,30 @@ function tryRead(path: string, read: (path: string) => string): string | undefin
     return read(path);
   } catch {
     return undefined;
+  }
+}
+
+/** Whether something could not be unmounted because of who uses it. */
+export function isBusy(error: unknown): boolean {
+  // The helper's words, and strerror(3) of EBUSY.
+  return /in use by a process|resource busy/.test(reasonOf(error));
+}
+
+/**
+ * Unmount a container.
+ *
+ * @throws {EnrootError} code `in-use`, naming who uses it; what unmounting throws
+ */
+export async function unmountOrNameHolders(mounter: Mounter, place: Place): Promise<void> {
+  try {
+    await mounter.unmount(place);
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    const holders = holdersOf(place.dataset, pathOf(place));
+    throw new EnrootError(
+      "in-use",
+      `cannot unmount ${pathOf(place)}, which is in use by ${holders}: end it, and try again`,
+      { cause: error },
+    );
   }
 }

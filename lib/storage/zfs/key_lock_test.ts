@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { lockKey, tryLockKey } from "./key_lock.ts";
+import { lockKey, noteOf, tryLockKey } from "./key_lock.ts";
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -75,3 +75,18 @@ Deno.test("a wait ends with its signal", () =>
     setTimeout(() => stop.abort(new Error("enough")), 150);
     await assertRejects(() => waiting, Error, "enough");
   }));
+
+Deno.test("a line that is kept with a lock is there for whoever finds it abandoned", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const lock = tryLockKey(folder, "key", "what it is for");
+    assertEquals(noteOf(folder, "key"), "what it is for");
+    lock?.leave();
+    assertEquals(noteOf(folder, "key"), "what it is for");
+    tryLockKey(folder, "key")?.leave();
+    assertEquals(noteOf(folder, "key"), undefined);
+    assertEquals(noteOf(folder, "none"), undefined);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -63,12 +63,15 @@ export class Layers {
         const top = build.layers.length - 1;
         return await use(top < 0 ? undefined : this.#snapshot(build, top));
       } catch (error) {
-        if (!(error instanceof ZfsError && error.reason === "not-found")) throw error;
+        // Put in place behind our back is what a killed process had begun to rename.
+        const isOvertaken = error instanceof ZfsError &&
+          (error.reason === "not-found" || error.reason === "exists");
+        if (!isOvertaken) throw error;
         if (attempt < maxTries) continue;
         throw new EnrootError(
           "layers-gone",
-          `layers of this image were removed while it was imported, ${attempt} times: try again ` +
-            "when nothing else removes templates",
+          `layers of this image were removed or made elsewhere while it was imported, ${attempt} times: ` +
+            "try again when nothing else is at work in the store",
           { cause: error },
         );
       }
@@ -85,21 +88,31 @@ export class Layers {
     const first = await this.#firstMissing(build, options.signal);
     if (first < build.layers.length) build.begin(first);
     await using held = new AsyncDisposableStack();
+    let hasBuilt = false;
+    /** One that has its snapshot, and is not yet being put in place. */
     let below: Begun | undefined;
-    for (let index = first; index < build.layers.length; index++) {
-      const lock = held.use(await builder.lock("layer", this.#id(build, index), options));
-      if (below === undefined && await this.#isThere(build, index)) {
-        lock[Symbol.dispose]();
-        continue;
+    try {
+      for (let index = first; index < build.layers.length; index++) {
+        const lock = held.use(await builder.lock("layer", this.#id(build, index), options));
+        if (!hasBuilt && await this.#isThere(build, index)) {
+          lock[Symbol.dispose]();
+          continue;
+        }
+        const layer = held.use(await this.#begin(build, index, below?.layer));
+        const publishing = publish(below);
+        below = undefined;
+        // What fails is thrown further down; nothing is undone as long as it is under way.
+        const settled = publishing.catch(() => undefined);
+        held.defer(() => settled);
+        await layer.fill((root) => build.apply(index, root));
+        await publishing;
+        below = { layer, lock };
+        hasBuilt = true;
       }
-      const layer = held.use(await this.#begin(build, index, below?.layer));
-      const publishing = publish(below);
-      // What fails is thrown below; nothing is undone as long as it is under way.
-      const settled = publishing.catch(() => undefined);
-      held.defer(() => settled);
-      await layer.fill((root) => build.apply(index, root));
-      await publishing;
-      below = { layer, lock };
+    } catch (error) {
+      // When the next cannot be begun, this one is whole all the same.
+      await publish(below).catch(() => {});
+      throw error;
     }
     await publish(below);
   }
@@ -122,8 +135,10 @@ export class Layers {
     const snapshot = this.#snapshot(build, index);
     const rows = await zfs.list([snapshot, builder.unfinished("layer", id)]);
     if (rows.some(({ name }) => name === snapshot)) return true;
-    if (rows.length > 0) await builder.discard("layer", id);
-    return false;
+    if (rows.length === 0) return false;
+    await builder.discard("layer", id);
+    // What a killed process had begun to rename may have got there before.
+    return (await zfs.list([snapshot])).length > 0;
   }
 
   async #begin(build: LayeredBuild, index: number, below?: Unfinished): Promise<Unfinished> {

@@ -25,6 +25,12 @@ export interface Place {
   readonly below: string;
 }
 
+/** The code of the error when a clone of root's template would have to be shown as a user's. */
+export const withoutIdmappedMounts = "no-idmapped-mounts";
+
+/** How the helper ends then: EXIT_WITHOUT_IDMAP of helper/idmap.h. */
+const exitWithoutIdmap = 3;
+
 /** Mounts datasets of one user's store. */
 export interface Mounter {
   /** @throws {EnrootError} when something is missing that mounting will need */
@@ -32,7 +38,7 @@ export interface Mounter {
   /**
    * Mount a dataset. The folder is there; when the dataset is mounted on it already, nothing happens.
    *
-   * @throws {EnrootError} code `cannot-mount`, with the reason
+   * @throws {EnrootError} code `cannot-mount`, or {@linkcode withoutIdmappedMounts}, with the reason
    */
   mount(place: Place): Promise<void>;
   /**
@@ -141,7 +147,8 @@ class HelperMounter implements Mounter {
       await runBriefly([helperPath("enroot-zfs-mount"), ...options, dataset], {});
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      throw new EnrootError("cannot-mount", error.stderr.trim() || error.message, { cause: error });
+      const code = error.exitCode === exitWithoutIdmap ? withoutIdmappedMounts : "cannot-mount";
+      throw new EnrootError(code, error.stderr.trim() || error.message, { cause: error });
     }
   }
 }

@@ -41,8 +41,8 @@ export async function destroyReceived(
   const place = layout.placeOf(dataset);
   try {
     await mounter.unmount(place);
-    await zfs.destroy(dataset, { recursive: true });
     removeMountPoint(place);
+    await zfs.destroy(dataset, { recursive: true });
   } catch (error) {
     if (!(error instanceof ZfsError && error.reason === "not-found")) throw error;
   }

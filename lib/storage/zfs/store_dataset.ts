@@ -5,7 +5,7 @@
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
-import { mountAt } from "../../sys/mountinfo.ts";
+import { mountAt, mounts } from "../../sys/mountinfo.ts";
 import { type DatasetName, parseDatasetName } from "../../zfs/dataset.ts";
 
 /** The store of one user. */
@@ -46,6 +46,32 @@ export function locateStore(dataPath: string, uid: number): StoreLocation {
     );
   }
   return { dataset: parseDatasetName(mount.source), path, owner };
+}
+
+/**
+ * Where root has mounted the store of templates that all users share.
+ *
+ * @param dataset `ENROOT_TEMPLATE_STORE`
+ * @throws {EnrootError} code `no-store` when it is not mounted, `bad-dataset`
+ */
+export function pathOfDataset(dataset: string): string {
+  const name = parseDatasetName(dataset);
+  const mount = mounts().findLast(({ type, source, root }) =>
+    type === "zfs" && source === name && root === "/"
+  );
+  if (mount !== undefined) {
+    const { uid } = Deno.statSync(mount.mountPoint);
+    if (uid === 0) return mount.mountPoint;
+    throw new EnrootError(
+      "not-owner",
+      `ENROOT_TEMPLATE_STORE=${dataset} belongs to uid ${uid}: what all users share must be root's alone`,
+    );
+  }
+  throw new EnrootError(
+    "no-store",
+    `ENROOT_TEMPLATE_STORE=${dataset} is not mounted: make it, or mount it, as root: zfs create -p ` +
+      `-o mountpoint=/var/lib/enroot-templates -o xattr=sa -o setuid=off -o devices=off ${dataset}`,
+  );
 }
 
 function realPath(path: string): string | undefined {

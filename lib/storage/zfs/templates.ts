@@ -7,11 +7,14 @@
 
 import { type Digest, parseDigest } from "../../oci/digest.ts";
 import type { DatasetName, SnapshotName } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { Provenance, TemplateRequest } from "../store.ts";
 import type { Builder } from "./builder.ts";
+import type { KeyLock } from "./key_lock.ts";
 import type { Layers } from "./layers.ts";
 import { type Layout, layoutProperty, layoutVersion } from "./layout.ts";
+import { markTemplate } from "./template_mark.ts";
 
 /** What templates are made with. */
 export interface TemplatesOptions {
@@ -20,6 +23,8 @@ export interface TemplatesOptions {
   readonly builder: Builder;
   /** Where layers are kept apart; absent: a template is built in one go. */
   readonly layers?: Layers | undefined;
+  /** Whether root fills them for all users. */
+  readonly isShared?: boolean;
 }
 
 /** What `zfs list` says of an id: which of its datasets are there. */
@@ -32,6 +37,8 @@ interface Found {
   readonly engineId: string | undefined;
   /** When it was used last, in seconds since the epoch; 0 when that is not known. */
   readonly lastUsed: number;
+  /** Whether anybody may have it: `y`, `n`, or `-` when that is not known. */
+  readonly isPublic: string | undefined;
 }
 
 /** From when on a template that is found again is noted as used, in seconds: it must not go right away. */
@@ -39,6 +46,9 @@ const useIsOld = 600;
 
 const usedProperty = "enroot:last_used";
 const engineIdProperty = "enroot:engine-id";
+
+/** Whether a registry gave the image to nobody in particular: set on templates that all users share. */
+export const publicProperty = "enroot:public";
 
 /** The templates of a store. */
 export class Templates {
@@ -66,9 +76,9 @@ export class Templates {
   /**
    * Make sure that there is a template; see {@linkcode Store.obtainTemplate}.
    *
-   * @returns whether it was built now
+   * @returns when it was built now, its lock: as long as that is held no sweep takes it
    */
-  async obtain(request: TemplateRequest): Promise<boolean> {
+  async obtain(request: TemplateRequest): Promise<KeyLock | undefined> {
     const { id, provenance, signal, onWait } = request;
     const { builder, zfs } = this.#options;
     const there = await this.#find(id, signal);
@@ -77,18 +87,30 @@ export class Templates {
       if (engineId !== undefined && there.engineId !== engineId) {
         await zfs.set(this.dataset(id), { [engineIdProperty]: engineId });
       }
+      const access = this.#accessOf(provenance);
+      const { [publicProperty]: isPublic = there.isPublic } = access;
+      if (isPublic !== there.isPublic) await zfs.set(this.dataset(id), access);
       if (Date.now() / 1000 - there.lastUsed > useIsOld) await this.touch(id);
-      return false;
+      return undefined;
     }
-    using _lock = await builder.lock("template", id, { signal, onWait });
+    using undo = new DisposableStack();
+    const lock = undo.use(await builder.lock("template", id, { signal, onWait }));
     // While it was not ours it may have been finished, or left half-way.
     const found = await this.#find(id, signal);
-    if (found.finished) return false;
+    if (found.finished) return undefined;
     if (found.broken) await zfs.destroy(this.dataset(id), { recursive: true });
     if (found.unfinished) await builder.discard("template", id);
     await builder.tidy();
-    await this.#build(request);
-    return true;
+    try {
+      await this.#build(request);
+    } catch (error) {
+      // A program that a killed process had started may have put it in place meanwhile.
+      const isThere = error instanceof ZfsError && error.reason === "exists";
+      if (!isThere || !(await this.#find(id, signal)).finished) throw error;
+      return undefined;
+    }
+    undo.move();
+    return lock;
   }
 
   /** See {@linkcode Store.imageIdOf}. @throws {ZfsError} */
@@ -110,9 +132,13 @@ export class Templates {
   async #build(request: TemplateRequest): Promise<void> {
     const { id, provenance, build, receive, layered, signal, onWait } = request;
     const { builder, layers } = this.#options;
-    const properties = userProperties(provenance);
+    const properties = { ...userProperties(provenance), ...this.#accessOf(provenance) };
+    const filled = (fill: (root: string) => Promise<void>) => async (root: string) => {
+      await fill(root);
+      if (this.#options.isShared === true) markTemplate(root, id);
+    };
     if (layers === undefined || layered === undefined) {
-      await builder.build({ kind: "template", id, properties, fill: build, receive });
+      await builder.build({ kind: "template", id, properties, fill: filled(build), receive });
       return;
     }
     await layers.use(layered, { signal, onWait }, (top) =>
@@ -121,8 +147,14 @@ export class Templates {
         id,
         from: top,
         properties,
-        fill: (root) => layered.finish(root),
+        fill: filled((root) => layered.finish(root)),
       }));
+  }
+
+  /** What is noted of who may have it, where that matters and is known. */
+  #accessOf({ access }: Provenance): Record<string, string> {
+    if (this.#options.isShared !== true || access === undefined) return {};
+    return { [publicProperty]: access === "anonymous" ? "y" : "n" };
   }
 
   async #find(id: string, signal: AbortSignal): Promise<Found> {
@@ -130,7 +162,7 @@ export class Templates {
     const [dataset, snapshot] = [this.dataset(id), this.snapshot(id)];
     const unfinished = builder.unfinished("template", id);
     const rows = await zfs.list([layout.templates, dataset, snapshot, unfinished], {
-      columns: [layoutProperty, engineIdProperty, usedProperty],
+      columns: [layoutProperty, engineIdProperty, usedProperty, publicProperty],
     });
     await layout.ensure("templates", rows, signal);
     const has = (wanted: string): boolean => rows.some(({ name }) => name === wanted);
@@ -142,6 +174,7 @@ export class Templates {
       broken: has(dataset) && isOurs && !has(snapshot),
       unfinished: has(unfinished),
       engineId: row?.[engineIdProperty],
+      isPublic: row?.[publicProperty],
       lastUsed: Number(row?.[usedProperty]) || 0,
     };
   }

@@ -18,6 +18,8 @@ export interface UnfinishedOptions {
   readonly snapshot: SnapshotName;
   /** What it will be called when it is in place. */
   readonly name: DatasetName;
+  /** Unmounts it, waiting a while for whoever looks into it. */
+  unmount(): Promise<void>;
   /** Destroys it; never throws. */
   discard(): Promise<unknown>;
 }
@@ -61,8 +63,8 @@ export class Unfinished implements AsyncDisposable {
    * @throws {ZfsError} reason `exists` when it was built by somebody else; what unmounting throws
    */
   async publish(): Promise<void> {
-    const { zfs, mounter, place, name } = this.#options;
-    await mounter.unmount(place);
+    const { zfs, place, name } = this.#options;
+    await this.#options.unmount();
     removeMountPoint(place);
     await zfs.set(place.dataset, { readonly: "on" });
     await zfs.rename(place.dataset, name);

@@ -10,7 +10,7 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { existsSync } from "../../sys/exists.ts";
-import { childOf, type DatasetName, lastComponent } from "../../zfs/dataset.ts";
+import { type DatasetName, lastComponent, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import { Zfs } from "../../zfs/zfs.ts";
 import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.ts";
@@ -30,7 +30,7 @@ import { containerDataset, decodeName } from "./dataset_names.ts";
 import { Builder } from "./builder.ts";
 import { explain } from "./delegation.ts";
 import { Ephemerals } from "./ephemeral.ts";
-import { holdersOf } from "./holders.ts";
+import { holdersOf, unmountOrNameHolders } from "./holders.ts";
 import { Layers } from "./layers.ts";
 import { Layout } from "./layout.ts";
 import {
@@ -44,32 +44,12 @@ import {
 } from "./mounter.ts";
 import { isNoSpace, noRoom } from "./no_space.ts";
 import { locateStore, type StoreLocation } from "./store_dataset.ts";
+import { SharedTemplates, type Source, useSource } from "./shared_templates.ts";
+import type { StoreParts, ZfsStoreOptions } from "./store_options.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Templates } from "./templates.ts";
 
-/** How a store is opened. */
-export interface ZfsStoreOptions {
-  /** Told of what went wrong beside the work. */
-  readonly warn: (message: string) => void;
-  /** Keep the layers of images apart, and share them between images. */
-  readonly layerChain?: boolean;
-  /** How long templates are kept that are not used, in seconds; by default for ever. */
-  readonly warmSeconds?: number;
-  /** How full a quota may be before those that are not used go, from 0 to 1. */
-  readonly threshold?: number;
-  readonly zfs?: Zfs;
-  readonly uid?: number;
-}
-
-/** What other parts of this backend work with, which are loaded when they are needed. */
-export interface StoreParts {
-  readonly location: StoreLocation;
-  readonly zfs: Zfs;
-  readonly mounter: Mounter;
-  readonly layout: Layout;
-  readonly builder: Builder;
-  readonly warn: (message: string) => void;
-}
+export type { StoreParts, ZfsStoreOptions } from "./store_options.ts";
 
 /** Containers as clones of templates. */
 export class ZfsStore implements EphemeralStore, TemplateStore {
@@ -82,6 +62,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   readonly #templates: Templates;
   readonly #ephemerals: Ephemerals;
   readonly #sweeper: Sweeper;
+  readonly #shared: SharedTemplates | undefined;
   readonly #keepsNothing: boolean;
   #hasFilled = false;
   readonly #warn: (message: string) => void;
@@ -92,7 +73,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
    */
   constructor(path: string, options: ZfsStoreOptions) {
     const { warn, zfs = new Zfs(), uid = Deno.uid() ?? 0, layerChain = false } = options;
-    const { warmSeconds = Infinity, threshold = 0.8 } = options;
+    const { warmSeconds = Infinity, threshold = 0.8, templateStore, isShared = false } = options;
     const mounter = mounterFor(uid);
     this.#location = locateStore(path, uid);
     this.#zfs = zfs;
@@ -103,11 +84,12 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     const builder = new Builder(this.#location, parts);
     this.parts = { ...parts, builder, location: this.#location };
     const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
-    this.#templates = new Templates({ ...parts, builder, layers });
+    this.#templates = new Templates({ ...parts, builder, layers, isShared });
     this.#ephemerals = new Ephemerals(this.#location, parts);
-    const sweeps = { ...parts, builder, warmSeconds, threshold };
+    const sweeps = { ...parts, builder, warmSeconds, threshold, isShared };
     this.#sweeper = new Sweeper(this.#location.dataset, sweeps);
     this.#keepsNothing = warmSeconds === 0;
+    this.#shared = SharedTemplates.open(templateStore, this.#location, parts);
   }
 
   ready(): void {
@@ -115,8 +97,9 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   }
 
   async obtainTemplate(request: TemplateRequest): Promise<Template> {
-    await this.#explained(() => this.#obtain(request));
-    return { id: request.id, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const lock = await this.#explained(() => this.#obtain(request));
+    const letGo = (): Promise<void> => Promise.resolve(lock?.[Symbol.dispose]());
+    return { id: request.id, [Symbol.asyncDispose]: letGo };
   }
 
   imageIdOf(engineId: Digest, architecture: string): Promise<Digest | undefined> {
@@ -127,9 +110,14 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     return this.#explained(() => this.#sweeper.stored());
   }
 
-  prune(
-    options: { readonly all: boolean; readonly isDryRun: boolean },
-  ): Promise<StoredImage[]> {
+  available(): Promise<ReadonlySet<string>> {
+    return this.#explained(async () => {
+      const own = (await this.#sweeper.stored()).filter(({ kind }) => kind === "template");
+      return new Set([...own.map(({ id }) => id), ...await this.#shared?.handed() ?? []]);
+    });
+  }
+
+  prune(options: { readonly all: boolean; readonly isDryRun: boolean }): Promise<StoredImage[]> {
     return this.#explained(() => this.#sweeper.prune(options));
   }
 
@@ -149,15 +137,13 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     template: TemplateReference,
     { replace }: { readonly replace: boolean },
   ): Promise<Container> {
-    return this.#explained(async () => {
-      const { id } = template;
-      if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
+    return this.#ofTemplate(template, async (source) => {
       const place = this.#place(name);
       await using undo = new AsyncDisposableStack();
       // Both programs take as long as each other, and what can be done meanwhile is done meanwhile.
       const [cloned, touched, folder] = await Promise.allSettled([
-        replace ? this.#replace(place, id) : this.#clone(id, place.dataset, name),
-        this.#templates.touch(id),
+        replace ? this.#replace(place, source) : this.#clone(source, place.dataset, name),
+        this.#touch(source),
         Promise.resolve().then(() => !replace && makeMountPoint(place)),
       ]);
       if (cloned.status === "rejected") {
@@ -169,7 +155,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       }
       undo.defer(() => this.#destroy(place));
       if (folder.status === "rejected") throw folder.reason;
-      if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
+      if (touched.status === "rejected") this.#warnOfUse(source, touched.reason);
       await this.#mount(place);
       undo.move();
       return { name, path: pathOf(place) };
@@ -194,19 +180,18 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     });
   }
 
-  createEphemeral({ id }: TemplateReference): Promise<Ephemeral> {
-    return this.#explained(async () => {
-      if (id === undefined || !this.#layout.isKnown()) throw noSuchTemplate(id);
+  createEphemeral(template: TemplateReference): Promise<Ephemeral> {
+    return this.#ofTemplate(template, async (source) => {
       try {
         const [made, touched] = await Promise.allSettled([
-          this.#ephemerals.make(this.#templates.snapshot(id)),
-          this.#templates.touch(id),
+          this.#ephemerals.make(source.snapshot),
+          this.#touch(source),
         ]);
         if (made.status === "rejected") throw made.reason;
-        if (touched.status === "rejected") this.#warnOfUse(id, touched.reason);
+        if (touched.status === "rejected") this.#warnOfUse(source, touched.reason);
         return made.value;
       } catch (error) {
-        if (error instanceof ZfsError && error.reason === "not-found") throw noSuchTemplate(id);
+        if (isAbsent(error)) throw noSuchTemplate(source.id);
         throw error;
       }
     });
@@ -224,7 +209,15 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     return this.#explained(async () => {
       const place = this.#place(name);
       const container = { name, path: pathOf(place) };
-      if (isMounted(place)) return container;
+      if (isMounted(place)) {
+        if (
+          this.#shared === undefined || Deno.statSync(container.path).uid === this.#location.owner
+        ) {
+          return container;
+        }
+        // Root has mounted it, and sees in it what is root's as that.
+        await unmountOrNameHolders(this.#mounter, place);
+      }
       // After a reboot nothing is mounted. A mount point says that there was a container; whether
       // there still is, ZFS is asked only when it cannot be mounted.
       try {
@@ -277,19 +270,30 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     return this.#explained(() => this.#ephemerals.hasAdopted(name));
   }
 
+  #ofTemplate<T>(template: TemplateReference, make: (source: Source) => Promise<T>): Promise<T> {
+    const own = (id: string): SnapshotName => {
+      if (this.#layout.isKnown()) return this.#templates.snapshot(id);
+      throw noSuchTemplate(id);
+    };
+    return this.#explained(() => useSource(template, { shared: this.#shared, own }, make));
+  }
+
   /** For want of room everything goes that is not in use, and it is tried once more. */
-  async #obtain(request: TemplateRequest): Promise<void> {
+  async #obtain(request: TemplateRequest): Promise<Disposable | undefined> {
+    if (await this.#shared?.hand(request) === true) return undefined;
     // Several may be obtained at once: what one has filled stays filled.
-    const obtain = async (): Promise<void> => {
-      if (await this.#templates.obtain(request)) this.#hasFilled = true;
+    const obtain = async (): Promise<Disposable | undefined> => {
+      const lock = await this.#templates.obtain(request);
+      if (lock !== undefined) this.#hasFilled = true;
+      return lock;
     };
     try {
-      await obtain();
+      return await obtain();
     } catch (error) {
       if (!isNoSpace(error)) throw error;
       await this.#sweeper.evictIdle();
       try {
-        await obtain();
+        return await obtain();
       } catch (second) {
         throw isNoSpace(second) ? await noRoom(this.#zfs, this.#location.dataset, second) : second;
       }
@@ -301,25 +305,26 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     return { dataset: containerDataset(dataset, name), store: path, below: name };
   }
 
-  async #clone(id: string, dataset: DatasetName, name: string): Promise<void> {
+  async #clone({ id, snapshot }: Source, dataset: DatasetName, name: string): Promise<void> {
     try {
-      await this.#zfs.clone(this.#templates.snapshot(id), dataset);
+      await this.#zfs.clone(snapshot, dataset);
     } catch (error) {
       if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(name);
-      if (error instanceof ZfsError && error.reason === "not-found") throw noSuchTemplate(id);
+      if (isAbsent(error)) throw noSuchTemplate(id);
       throw error;
     }
   }
 
   /** The new one is complete under another name before the old one goes. */
-  async #replace(place: Place, id: string): Promise<void> {
-    await this.#layout.ensureEphemeral();
-    const next = childOf(this.#layout.ephemeral, crypto.randomUUID());
-    await using undo = new AsyncDisposableStack();
-    await this.#clone(id, next, next);
-    undo.defer(() => this.#zfs.destroy(next));
-    await this.#give(next, place, true);
-    undo.move();
+  async #replace(place: Place, { id, snapshot }: Source): Promise<void> {
+    try {
+      await using next = await this.#ephemerals.makeNameless(snapshot);
+      await this.#give(next.dataset, place, true);
+      next.named();
+    } catch (error) {
+      if (isAbsent(error)) throw noSuchTemplate(id);
+      throw error;
+    }
   }
 
   /** Rename a dataset to a container's, whose place it may take. */
@@ -352,33 +357,24 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   }
 
   async #destroy(place: Place): Promise<void> {
-    await this.#unmount(place);
-    await this.#zfs.destroy(place.dataset, { recursive: true });
+    await unmountOrNameHolders(this.#mounter, place);
+    // First, because without its folder it is found all the same, and nobody looks for the folder alone.
     try {
       removeMountPoint(place);
     } catch (error) {
       // Somebody wrote into the folder while nothing was mounted on it.
       this.#warn(`the folder of a removed container stays: ${reasonOf(error)}`);
     }
+    await this.#zfs.destroy(place.dataset, { recursive: true });
   }
 
-  async #unmount(place: Place): Promise<void> {
-    try {
-      await this.#mounter.unmount(place);
-    } catch (error) {
-      // The helper's words, and strerror(3) of EBUSY.
-      if (!/in use by a process|resource busy/.test(reasonOf(error))) throw error;
-      const holders = holdersOf(place.dataset, pathOf(place));
-      throw new EnrootError(
-        "in-use",
-        `cannot unmount ${pathOf(place)}, which is in use by ${holders}: end it, and try again`,
-        { cause: error },
-      );
-    }
+  /** Note the use of a template, where that is for this user to do. */
+  async #touch({ id, isOwn }: Source): Promise<void> {
+    if (isOwn) await this.#templates.touch(id);
   }
 
   /** A use that is not noted makes a template look older than it is, no more. */
-  #warnOfUse(id: string, error: unknown): void {
+  #warnOfUse({ id }: Source, error: unknown): void {
     this.#warn(`the use of template ${id} is not noted: ${reasonOf(error)}`);
   }
 
@@ -394,4 +390,8 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       throw explain(error, this.#location);
     }
   }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof ZfsError && error.reason === "not-found";
 }

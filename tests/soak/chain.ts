@@ -8,23 +8,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Files, makeBusyboxImage } from "../support/busybox_image.ts";
 import { zfs, ZfsBed } from "../support/zfs_bed.ts";
-import { runHere } from "../vm/run_here.ts";
+import { onZfs } from "./on_zfs.ts";
 
 const chain = { ENROOT_ZFS_LAYER_CHAIN: "y" };
 
 /** What is the most that overlayfs, and so every registry's images, can have. */
 const mostLayers = 127;
 
-/** How long the machine has, in seconds: it may be emulated. */
-const limit = 3600;
-
 /** Run it where OpenZFS is. @returns what was wrong */
-export async function checkChain(): Promise<string[]> {
-  const argv = [Deno.execPath(), "run", "-A", "tests/soak/chain.ts"];
-  const code = Deno.env.has("ENROOT_TEST_POOL")
-    ? (await new Deno.Command(argv[0] ?? "", { args: argv.slice(1) }).spawn().status).code
-    : await runHere(["deno", ...argv.slice(1)], { limit });
-  return code === 0 ? [] : ["the chain of layers at its limits failed"];
+export function checkChain(): Promise<string[]> {
+  return onZfs("tests/soak/chain.ts", 3600, "the chain of layers at its limits failed");
 }
 
 async function manyLayers(): Promise<void> {

@@ -1,6 +1,8 @@
 /**
  * `deno task soak [NAME…]`: what takes too long for every change: memory of huge layers, layers
- * of a million entries, chains of many layers, tests on ZFS for every user, ten minutes of fuzzing.
+ * of a million entries, chains of many layers, a hundred commands killed, twenty minutes of containers that
+ * come and go, a store of a thousand containers, tests on ZFS for every user, what is released
+ * for arm64, ten minutes of fuzzing.
  *
  * @module
  */
@@ -8,9 +10,13 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { run } from "../support/command.ts";
 import { ensurePackages, testPackages } from "../support/packages.ts";
+import { checkArm64 } from "./arm64.ts";
 import { checkChain } from "./chain.ts";
+import { checkChurn } from "./churn.ts";
+import { checkCrash } from "./crash.ts";
 import { checkEntries } from "./entries.ts";
 import { checkMemory } from "./memory.ts";
+import { checkScale } from "./scale.ts";
 
 const top = new URL("../../", import.meta.url).pathname;
 
@@ -19,7 +25,11 @@ const soaks: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: checkMemory,
   entries: checkEntries,
   chain: checkChain,
+  crash: checkCrash,
+  churn: checkChurn,
+  scale: checkScale,
   users: checkUsers,
+  arm64: checkArm64,
   fuzz: checkFuzz,
 };
 

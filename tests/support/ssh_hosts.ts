@@ -92,6 +92,15 @@ export class Host implements AsyncDisposable {
     });
   }
 
+  /** Start `enroot` there; the process ID is its own. */
+  start(args: readonly string[]): Deno.ChildProcess {
+    return spawn(this.#inside([this.bed.executable, ...args], this.bed.uid), {
+      env: this.#env,
+      clearEnv: true,
+      cwd: this.bed.work,
+    });
+  }
+
   /** Run `enroot` there. */
   enroot(args: readonly string[]): Promise<Result> {
     return this.run([this.bed.executable, ...args]);
@@ -225,6 +234,8 @@ export interface Wire extends AsyncDisposable {
   bytes: number;
   /** After so many bytes connections are cut. */
   limit: number;
+  /** Called once, when there were so many bytes, before they go on. */
+  after?: { readonly bytes: number; readonly call: () => Promise<void> } | undefined;
 }
 
 /** Start a proxy to a port on 127.0.0.1. */
@@ -257,6 +268,11 @@ export function startWire(target: number): Wire {
       for (let size; (size = await from.read(buffer)) !== null;) {
         wire.bytes += size;
         if (wire.bytes > wire.limit) return close();
+        const { after } = wire;
+        if (after !== undefined && wire.bytes > after.bytes) {
+          wire.after = undefined;
+          await after.call();
+        }
         for (let at = 0; at < size;) at += await to.write(buffer.subarray(at, size));
       }
       await to.closeWrite();

@@ -12,6 +12,7 @@ import { parseContainerName } from "../../lib/storage/container_name.ts";
 import type { LayeredBuild, TemplateRequest } from "../../lib/storage/store.ts";
 import { ZfsStore, type ZfsStoreOptions } from "../../lib/storage/zfs/zfs_store.ts";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
+import { obtain } from "../support/obtain.ts";
 import { TestDataset, zfs, ZfsBed } from "../support/zfs_bed.ts";
 
 const never = new AbortController().signal;
@@ -61,7 +62,7 @@ async function age({ name }: TestDataset, id: string, seconds: number): Promise<
 Deno.test("a sweep takes cold templates, and leaves those that are warm, fresh or in use", async () => {
   await using dataset = await TestDataset.make();
   const store = open(dataset, { warmSeconds: 1000 });
-  for (const id of [a, b, c]) await store.obtainTemplate(request(id));
+  for (const id of [a, b, c]) await obtain(store, request(id));
   await store.createContainer(name, { id: b }, { replace: false });
   for (const id of [a, b]) await age(dataset, id, 2000);
   await store.maintain();
@@ -78,7 +79,7 @@ Deno.test("a sweep takes cold templates, and leaves those that are warm, fresh o
 Deno.test("with nothing kept, `remove` takes the template with its last container", async () => {
   await using dataset = await TestDataset.make();
   const store = open(dataset, { warmSeconds: 0 });
-  await store.obtainTemplate(request(a));
+  await obtain(store, request(a));
   const [one, two] = [parseContainerName("one"), parseContainerName("two")];
   for (const each of [one, two]) await store.createContainer(each, { id: a }, { replace: false });
   // It counts as cloned once its use is later than its import.
@@ -95,10 +96,10 @@ Deno.test("under pressure of a quota those used longest ago go first, the new on
   await using dataset = await TestDataset.make(0, ["quota=40M"]);
   const store = open(dataset, { threshold: 0.6 });
   for (const [index, id] of [a, b].entries()) {
-    await store.obtainTemplate(request(id, 10));
+    await obtain(store, request(id, 10));
     await age(dataset, id, 5000 - index * 1000);
   }
-  await store.obtainTemplate(request(c, 10));
+  await obtain(store, request(c, 10));
   await zfs("set", "quota=40M", dataset.name);
   await store.maintain();
   assertEquals(await templates(dataset), ["b", "c"]);
@@ -107,17 +108,17 @@ Deno.test("under pressure of a quota those used longest ago go first, the new on
 Deno.test("for want of room what is idle goes; with nothing left that could, one clear error", async () => {
   await using dataset = await TestDataset.make(0, ["quota=20M"]);
   const store = open(dataset);
-  await store.obtainTemplate(request(a, 12));
-  await store.obtainTemplate(request(b, 12));
+  await obtain(store, request(a, 12));
+  await obtain(store, request(b, 12));
   assertEquals(await templates(dataset), ["b"]);
   const container = await store.createContainer(name, { id: b }, { replace: false });
-  const error = await assertRejects(() => store.obtainTemplate(request(c, 12)), EnrootError);
+  const error = await assertRejects(() => obtain(store, request(c, 12)), EnrootError);
   assertEquals(error.code, "no-space");
   assertStringIncludes(error.message, "MiB are free");
   assertEquals(await templates(dataset), ["b"]);
   assertEquals((await Deno.stat(`${container.path}/file`)).size, 12 << 20);
   await store.removeContainer(name);
-  await store.obtainTemplate(request(c, 12));
+  await obtain(store, request(c, 12));
   assertEquals(await templates(dataset), ["c"]);
 });
 
@@ -137,8 +138,8 @@ Deno.test("layers go with the last template that needs them, the leaf first", as
       finish: (root) => Deno.writeTextFile(`${root}/end`, ""),
     };
   };
-  await store.obtainTemplate({ ...request(a), layered: layered("1", "2", "3") });
-  await store.obtainTemplate({ ...request(b), layered: layered("1", "4") });
+  await obtain(store, { ...request(a), layered: layered("1", "2", "3") });
+  await obtain(store, { ...request(b), layered: layered("1", "4") });
   const count = async (): Promise<number> =>
     (await dataset.contents()).filter((each) => /^\.layers\/[^@]+$/.test(each)).length;
   assertEquals(await count(), 4);

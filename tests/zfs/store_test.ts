@@ -4,6 +4,7 @@ import { parseContainerName } from "../../lib/storage/container_name.ts";
 import type { TemplateRequest } from "../../lib/storage/store.ts";
 import { ZfsStore } from "../../lib/storage/zfs/zfs_store.ts";
 import { storageSuite, type TestStore } from "../storage_suite.ts";
+import { obtain } from "../support/obtain.ts";
 import { TestDataset, zfs } from "../support/zfs_bed.ts";
 
 interface ZfsTestStore extends TestStore {
@@ -61,7 +62,7 @@ function request(content: string, built: string[] = []): TemplateRequest {
 
 Deno.test("zfs store: a template is read-only, unmounted, and carries where it came from", async () => {
   await using test = await open();
-  await test.store.obtainTemplate(request("content"));
+  await obtain(test.store, request("content"));
   assertEquals(await test.dataset.contents(), [
     ".templates",
     `.templates/${id}`,
@@ -85,7 +86,7 @@ Deno.test("zfs store: a template is read-only, unmounted, and carries where it c
 
 Deno.test("zfs store: containers are clones, mounted nosuid and nodev, and not by themselves at boot", async () => {
   await using test = await open();
-  const template = await test.store.obtainTemplate(request("content"));
+  const template = await obtain(test.store, request("content"));
   await zfs("set", "enroot:last_used=0", `${test.dataset.name}/.templates/${id}`);
   await test.store.createContainer(name, template, { replace: false });
   assertEquals(
@@ -102,7 +103,7 @@ Deno.test("zfs store: containers are clones, mounted nosuid and nodev, and not b
 
 Deno.test("zfs store: after a reboot a container is mounted when it is asked for", async () => {
   await using test = await open();
-  const template = await test.store.obtainTemplate(request("content"));
+  const template = await obtain(test.store, request("content"));
   const { path } = await test.store.createContainer(name, template, { replace: false });
   await Deno.writeTextFile(`${path}/mine`, "kept");
   await zfs("unmount", path);
@@ -116,7 +117,7 @@ Deno.test("zfs store: after a reboot a container is mounted when it is asked for
 
 Deno.test("zfs store: a container without its folder, and a folder without its container", async () => {
   await using test = await open();
-  const template = await test.store.obtainTemplate(request("content"));
+  const template = await obtain(test.store, request("content"));
   const { path } = await test.store.createContainer(name, template, { replace: false });
   await zfs("unmount", path);
   await Deno.remove(path);
@@ -127,7 +128,7 @@ Deno.test("zfs store: a container without its folder, and a folder without its c
 
 Deno.test("zfs store: a template half-made by a killed process is taken over, others' are removed", async () => {
   await using test = await open();
-  await test.store.obtainTemplate({ ...request("other"), id: "cd".repeat(32) });
+  await obtain(test.store, { ...request("other"), id: "cd".repeat(32) });
   const other = "ef".repeat(32);
   for (const dead of [id, other]) {
     const dataset = `${test.dataset.name}/.templates/${dead}.tmp`;
@@ -138,7 +139,7 @@ Deno.test("zfs store: a template half-made by a killed process is taken over, ot
     await Deno.writeTextFile(`${test.dataset.path}/.locks/${dead}`, "4194304\n");
   }
   const built: string[] = [];
-  const template = await test.store.obtainTemplate(request("content", built));
+  const template = await obtain(test.store, request("content", built));
   assertEquals(built.length, 1);
   const { path } = await test.store.createContainer(name, template, { replace: false });
   assertEquals([...Deno.readDirSync(path)].map((entry) => entry.name), ["file"]);
@@ -147,10 +148,10 @@ Deno.test("zfs store: a template half-made by a killed process is taken over, ot
 
 Deno.test("zfs store: a template without its snapshot is built again", async () => {
   await using test = await open();
-  await test.store.obtainTemplate(request("content"));
+  await obtain(test.store, request("content"));
   await zfs("destroy", `${test.dataset.name}/.templates/${id}@pristine`);
   const built: string[] = [];
-  const template = await test.store.obtainTemplate(request("content", built));
+  const template = await obtain(test.store, request("content", built));
   assertEquals(built.length, 1);
   await test.store.createContainer(name, template, { replace: false });
 });
@@ -168,7 +169,7 @@ Deno.test("zfs store: templates of another layout are set aside once, and never 
   assertEquals((await assertRejects(clone, EnrootError)).code, "no-template");
 
   const built: string[] = [];
-  const template = await test.store.obtainTemplate(request("right", built));
+  const template = await obtain(test.store, request("right", built));
   const { path } = await test.store.createContainer(name, template, { replace: false });
   assertEquals(await Deno.readTextFile(`${path}/file`), "right");
   assertEquals(built.length, 1);
@@ -176,14 +177,14 @@ Deno.test("zfs store: templates of another layout are set aside once, and never 
   assertEquals(await test.dataset.property(`.templates-aside/${id}`, "type"), "filesystem");
   assertEquals((await test.store.containers()).length, 1);
 
-  await test.again.obtainTemplate(request("right", built));
+  await obtain(test.again, request("right", built));
   assertEquals([built.length, test.warnings.length], [1, 1]);
 });
 
 Deno.test("zfs store: an empty .templates that an administrator made, with a quota, is used", async () => {
   await using test = await open();
   await zfs("create", "-o", "quota=100M", `${test.dataset.name}/.templates`);
-  await test.store.obtainTemplate(request("content"));
+  await obtain(test.store, request("content"));
   assertEquals(await test.dataset.property(".templates", "quota"), String(100 << 20));
   assertEquals(await test.dataset.property(".templates", "canmount"), "off");
   assertEquals(test.warnings, []);
@@ -191,7 +192,7 @@ Deno.test("zfs store: an empty .templates that an administrator made, with a quo
 
 Deno.test("zfs store: a template that has gone is said to be gone, and nothing is made", async () => {
   await using test = await open();
-  const template = await test.store.obtainTemplate(request("content"));
+  const template = await obtain(test.store, request("content"));
   await zfs("destroy", "-r", `${test.dataset.name}/.templates/${id}`);
   const error = await assertRejects(
     () => test.store.createContainer(name, template, { replace: false }),
@@ -203,7 +204,7 @@ Deno.test("zfs store: a template that has gone is said to be gone, and nothing i
 
 Deno.test("zfs store: snapshots that others made of a container go with it", async () => {
   await using test = await open();
-  const template = await test.store.obtainTemplate(request("content"));
+  const template = await obtain(test.store, request("content"));
   await test.store.createContainer(name, template, { replace: false });
   await zfs("snapshot", `${test.dataset.name}/c@auto-2026`);
   await test.store.removeContainer(name);

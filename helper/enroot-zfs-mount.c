@@ -18,16 +18,18 @@
  * as what matters is whose content it is that becomes the caller's. Only root sets it, and only on
  * templates. A user gets it into his store by a clone, for which he needs to be allowed `clone` where
  * the template is; or in a stream that he receives, be it made up: then the content is what he brought.
- * What root makes in a user's store is without it, and stays root's. Another user's container, which
+ * What root makes in a user's store of other images is without it, and stays root's. Another user's container, which
  * has it too, is not below the caller's store, and cannot be brought there without being allowed to
  * send, clone or rename it. Nor does it help to have changed the clone: through the mount the caller is
- * no more than the owner of its files, nosuid,nodev as everywhere.
+ * no more than the owner of its files, nosuid,nodev as everywhere; and snapshots, which the kernel mounts
+ * by other rules, are out of reach: snapshots.h.
  */
 #include "attach.h"
 #include "capability.h"
 #include "detach.h"
 #include "idmap.h"
 #include "refuse.h"
+#include "snapshots.h"
 #include "store.h"
 
 #include <errno.h>
@@ -116,7 +118,7 @@ static bool attach_in_place(int mount, const struct place *place)
 /* What is the same for all of a call. */
 struct call {
     uid_t uid;
-    bool has_templates;
+    struct store_config config;
     struct store store;
     struct dataset dataset;
 };
@@ -125,7 +127,12 @@ struct call {
  * below his store. Root sees everything as it is. */
 static bool is_lent(int folder, const struct call *call)
 {
-    return call->uid != 0 && call->has_templates && is_template(folder);
+    const char *templates = call->config.templates, *store = call->store.dataset;
+    size_t length = strlen(templates);
+    /* Of stores within it nobody could say whose clones are whose: `clone` is allowed to all there. */
+    bool is_within = strncmp(store, templates, length) == 0 &&
+                     (store[length] == '\0' || store[length] == '/');
+    return call->uid != 0 && length > 0 && !is_within && is_template(folder);
 }
 
 static void mount_dataset(const struct call *call)
@@ -152,10 +159,13 @@ static void mount_dataset(const struct call *call)
             i--;
             continue;
         }
-        if (is_lent(mount, call))
+        bool lent = is_lent(mount, call);
+        if (lent)
             show_as(mount, call->uid, getgid(), dataset->name);
         check_owner(mount, call->uid, "the root folder of that dataset",
                     "only a dataset whose root folder is your own is mounted for you");
+        if (call->uid != 0)
+            check_snapshots(mount, dataset->name, call->store.dataset, lent);
         bool done = attach_in_place(mount, &place);
         close(mount);
         leave_place(&place);
@@ -220,7 +230,6 @@ static void unmount_dataset(const struct call *call)
 
 int main(int argc, char **argv)
 {
-    static struct store_config config;
     static struct call call;
 
     settle_process();
@@ -230,9 +239,8 @@ int main(int argc, char **argv)
         refuse("usage: enroot-zfs-mount [--unmount] DATASET");
 
     call.uid = getuid();
-    read_store_config(call.uid, &config);
-    call.has_templates = config.has_templates;
-    find_store(&config.data_path, call.uid, &call.store);
+    read_store_config(call.uid, &call.config);
+    find_store(&call.config.data_path, call.uid, &call.store);
     parse_dataset(name, call.store.dataset, &call.dataset);
     if (is_unmount)
         unmount_dataset(&call);

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MARK "trusted.enroot.template"
@@ -55,8 +56,8 @@ static bool write_file(const char *path, const char *text)
  *
  * The maps are written by a process of the caller's, who may map himself and nobody else: no capability
  * is needed. To open them it must be one that he may trace, so it has let go of all else before. He can
- * make a namespace like this one himself; what he could bring this process to do instead, a map of
- * subordinate ids that are his, does not give him the root folder, which is looked at afterwards.
+ * make a namespace like this one himself; that the maps are these, and not some with subordinate ids of
+ * his, is looked at afterwards.
  */
 static _Noreturn void hold_namespace(int line, uid_t uid, gid_t gid)
 {
@@ -73,8 +74,26 @@ static _Noreturn void hold_namespace(int line, uid_t uid, gid_t gid)
     _exit(0);
 }
 
+/* Whether a map of the child's, which is written once, is root to this id and nothing else: its owner can
+ * stop it and have another written. */
+static bool is_map(pid_t child, const char *name, unsigned id)
+{
+    char path[64], text[256];
+    unsigned inside, outside, count;
+    int end = 0;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)child, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return sscanf(text, " %u %u %u %n", &inside, &outside, &count, &end) == 3 && text[end] == '\0' &&
+           inside == 0 && outside == id && count == 1;
+}
+
 /* Open the user namespace of a child that says when it is ready: -1 with errno. */
-static int open_namespace(pid_t child, int line)
+static int open_namespace(pid_t child, int line, uid_t uid, gid_t gid)
 {
     struct pollfd ready = { .fd = line, .events = POLLIN };
     char path[64], byte;
@@ -85,6 +104,10 @@ static int open_namespace(pid_t child, int line)
         return -1;
     if (read(line, &byte, 1) != 1) {
         errno = ECHILD;
+        return -1;
+    }
+    if (!is_map(child, "uid_map", uid) || !is_map(child, "gid_map", gid)) {
+        errno = EPERM;
         return -1;
     }
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)child);
@@ -101,16 +124,18 @@ static int make_namespace(uid_t uid, gid_t gid)
     signal(SIGCHLD, SIG_DFL);
     long child = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
     if (child < 0)
-        refuse("cannot make a user namespace: %s: containers need them, too", strerror(errno));
+        refuse_with(EXIT_WITHOUT_IDMAP, "cannot make a user namespace: %s: containers need them, too",
+                    strerror(errno));
     if (child == 0)
         hold_namespace(line[1], uid, gid);
     close(line[1]);
-    int namespace = open_namespace((pid_t)child, line[0]);
+    int namespace = open_namespace((pid_t)child, line[0], uid, gid);
     int reason = errno;
     close(line[0]);
     kill((pid_t)child, SIGKILL);
-    while (waitpid((pid_t)child, &status, 0) < 0 && errno == EINTR)
-        ;
+    /* Who traces it may keep it: then it stays when this process ends. */
+    for (int i = 0; i < PATIENCE / 10 && waitpid((pid_t)child, &status, WNOHANG) == 0; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     if (namespace < 0)
         refuse("cannot map the ids of a user namespace: %s",
                strerror(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : reason));
@@ -132,7 +157,7 @@ void show_as(int mount, uid_t uid, gid_t gid, const char *dataset)
     close(namespace);
     if (done < 0 && (reason == EINVAL || reason == ENOSYS || reason == EOPNOTSUPP))
         refuse_with(EXIT_WITHOUT_IDMAP, "%s cannot be mounted as yours: there are no idmapped mounts, which "
-                    "take Linux 5.12 and OpenZFS 2.2", dataset);
+                    "take Linux 5.12 and OpenZFS 2.3", dataset);
     if (done < 0)
         refuse("cannot mount %s as yours: %s", dataset, strerror(reason));
     if (fstat(mount, &status) < 0 || status.st_uid != uid || status.st_gid != gid)

@@ -172,16 +172,16 @@ static bool is_off(const char *value)
     return false;
 }
 
-/* Whether there is a shared store of templates. What it is called is for the program, which is told no
- * more than a name here: a dataset says itself whether it is a template's clone. */
-static bool has_templates(const struct setting *setting)
+/* The shared store of templates, if there is one. */
+static void take_templates(const struct setting *setting, char *templates, size_t size)
 {
+    templates[0] = '\0';
     if (setting->value == NULL || is_off(setting->value))
-        return false;
-    if (!is_dataset_name(setting->value))
+        return;
+    if (!is_dataset_name(setting->value) || strlen(setting->value) >= size)
         refuse("%s: '%s': it must be the name of a dataset, as it is", setting->origin,
                trim(setting->line));
-    return true;
+    strcpy(templates, setting->value);
 }
 
 void read_store_config(uid_t uid, struct store_config *config)
@@ -203,7 +203,7 @@ void read_store_config(uid_t uid, struct store_config *config)
     if (why != NULL)
         refuse("%s: '%s': %s", setting->origin, trim(setting->line), why);
     memcpy(data_path->origin, setting->origin, sizeof data_path->origin);
-    config->has_templates = has_templates(&settings.each[TEMPLATE_STORE]);
+    take_templates(&settings.each[TEMPLATE_STORE], config->templates, sizeof config->templates);
     for (size_t i = 0; i < N_SETTINGS; i++) {
         free(settings.each[i].value);
         free(settings.each[i].line);

@@ -2,6 +2,8 @@
 #ifndef STORE_CONFIG_H
 #define STORE_CONFIG_H
 
+#include "dataset.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,7 +20,7 @@ struct data_path {
 /* What the system's configuration says of stores. */
 struct store_config {
     struct data_path data_path;
-    bool has_templates; /* ENROOT_TEMPLATE_STORE is set */
+    char templates[DATASET_LENGTH + 1]; /* ENROOT_TEMPLATE_STORE; empty when it is not set */
 };
 
 /*

@@ -33,7 +33,7 @@ export async function checkUseOfTemplates(
     return warn(
       name,
       "this Linux or its OpenZFS has no idmapped mounts, so each user fills templates of his own",
-      "use Linux 5.12 and OpenZFS 2.2, or newer",
+      "use Linux 5.12 and OpenZFS 2.3, or newer",
     );
   }
   const remedy = `as root, run: zfs allow -e clone ${dataset}`;

@@ -15,6 +15,7 @@ import { cstring } from "../sys/libc.ts";
 import { mountFlagsOf, MS } from "../sys/mount.ts";
 import { fileHasCapability } from "./file_capability.ts";
 import { fail, type Finding, ok } from "./finding.ts";
+import { checkStoreMount } from "./store_mount.ts";
 import { checkTemplateStore, checkUseOfTemplates } from "./template_store.ts";
 import { lackingPermissions, type Subject } from "./zfs_allow.ts";
 
@@ -37,6 +38,7 @@ export async function checkZfs(
   try {
     store = locateStore(dataPath, uid);
     found.push(ok("store", `${store.path} is the dataset ${store.dataset}`));
+    if (store.owner !== 0) found.push(checkStoreMount(store));
   } catch (error) {
     if (!(error instanceof EnrootError)) throw error;
     found.push(split("store", error.message));

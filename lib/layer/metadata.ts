@@ -161,6 +161,8 @@ export class Metadata {
   }
 
   #mayBeSet(name: ByteString, value: Uint8Array): boolean {
+    // What marks templates for the mount helper is not an image's to say.
+    if (name.startsWith("trusted.enroot.")) return false;
     return (this.#numeric || name.startsWith("user.")) && value.length <= maxXattr;
   }
 }

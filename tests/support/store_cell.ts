@@ -194,6 +194,7 @@ export class StoreCell implements AsyncDisposable {
   async #makeStores(): Promise<void> {
     const rights = "create,mount,clone,destroy,snapshot,rename,canmount,readonly,userprop";
     const script = `zfs create -o mountpoint=none "$1"
+      zfs set snapdir=disabled "$1" || true # before OpenZFS 2.3 there is none
       for uid in ${owner} ${other}; do
         zfs create -o mountpoint="$0/stores/$uid" "$1/$uid"
         chown $uid:$uid "$0/stores/$uid"

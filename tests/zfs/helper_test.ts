@@ -57,6 +57,21 @@ Deno.test("a set-id program in a container is none on the host", async () => {
   assertEquals(code, 1, "nor is a device node a device");
 });
 
+Deno.test("what lets its snapshots be entered is not mounted: they would be without these flags", async () => {
+  await using cell = await StoreCell.make();
+  await cell.makeContainers(["box"]);
+  const box = `${cell.store}/box`;
+  await cell.asRoot(["zfs", "set", "snapdir=hidden", box]);
+  await cell.refuse(() => cell.helper([box]), "snapdir=disabled");
+  await cell.asRoot(["zfs", "inherit", "snapdir", box]);
+  assertEquals(await cell.helper([box]), done);
+  const program = `${cell.path}/box/id`;
+  await cell.asRoot(["install", "-m", "4755", "/usr/bin/id", program]);
+  await cell.asOwner(["zfs", "snapshot", `${box}@s`]);
+  const { code } = await cell.attempt([`${cell.path}/box/.zfs/snapshot/s/id`, "-u"]);
+  assertEquals(code !== 0, true, "there is no way to what the snapshot holds");
+});
+
 Deno.test("names that are no dataset's below the store are refused", async () => {
   await using cell = await StoreCell.make();
   await cell.makeContainers(["box"]);

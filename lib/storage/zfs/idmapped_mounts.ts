@@ -4,8 +4,11 @@
  * @module
  */
 
-/** What versions are needed. Source: mount_setattr(2), and the release notes of OpenZFS 2.2. */
-const needed = { linux: [5, 12], zfs: [2, 2] } as const;
+/**
+ * What versions are needed. OpenZFS has them since 2.2, but the snapshots of what is mounted so can only be
+ * put out of reach since 2.3 (helper/snapshots.h). Sources: mount_setattr(2), release notes of OpenZFS.
+ */
+const needed = { linux: [5, 12], zfs: [2, 3] } as const;
 
 /**
  * Whether this kernel and its OpenZFS have idmapped mounts, by their versions. A kernel can have been

@@ -28,7 +28,7 @@ import { hasIdmappedMounts } from "./idmapped_mounts.ts";
 import { type Layout, layoutProperty, layoutVersion } from "./layout.ts";
 import { withoutIdmappedMounts } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
-import { publicProperty } from "./templates.ts";
+import { publicProperty, sharedProperty } from "./templates.ts";
 
 /** What they are reached with. */
 export interface SharedTemplatesOptions {
@@ -103,6 +103,13 @@ export class SharedTemplates {
   ): SharedTemplates | undefined {
     if (name === undefined) return undefined;
     const dataset = parseDatasetName(name);
+    if (`${store.dataset}/`.startsWith(`${dataset}/`)) {
+      throw new EnrootError(
+        "no-store",
+        `the store ${store.dataset} is within ENROOT_TEMPLATE_STORE=${dataset}, which all users may clone: ` +
+          "make the one that is shared elsewhere",
+      );
+    }
     if (poolOf(dataset) !== poolOf(store.dataset)) {
       throw new EnrootError(
         "no-store",
@@ -182,11 +189,13 @@ export class SharedTemplates {
     const dataset = this.#template(id);
     const snapshot = snapshotOf(dataset, "pristine");
     const rows = await this.#options.zfs.list([dataset, snapshot], {
-      columns: [layoutProperty, publicProperty, "enroot:uri"],
+      columns: [layoutProperty, sharedProperty, publicProperty, "enroot:uri"],
     });
     const template = rows.find(({ name }) => name === dataset);
     const isWhole = rows.some(({ name }) => name === snapshot);
     if (!isWhole || template?.[layoutProperty] !== layoutVersion) return undefined;
+    // What root has filled in another way has no mark, and would not be mounted.
+    if (template[sharedProperty] !== "y") return undefined;
     return { uri: template["enroot:uri"], isPublic: template[publicProperty] === "y" };
   }
 

@@ -18,6 +18,12 @@ export interface StoreLocation {
 }
 
 /**
+ * What keeps a store's files from being more than files, however they came there: in what `zfs mount` mounts, and
+ * in snapshots, which the kernel mounts by rules of its own (helper/snapshots.h).
+ */
+const safeProperties = "-o setuid=off -o devices=off -o snapdir=disabled";
+
+/**
  * Find the dataset that is mounted at the data path.
  *
  * No process is started: the kernel's table of mounts tells.
@@ -34,7 +40,8 @@ export function locateStore(dataPath: string, uid: number): StoreLocation {
     throw new EnrootError(
       "no-store",
       `no ZFS dataset is mounted at ENROOT_DATA_PATH=${dataPath}: make one, as root: ` +
-        `zfs create -p -o mountpoint=${dataPath} POOL/enroot/${uid} && chown ${uid}: ${dataPath}`,
+        `zfs create -p -o mountpoint=${dataPath} ${safeProperties} POOL/enroot/${uid} && ` +
+        `chown ${uid}: ${dataPath}`,
     );
   }
   const owner = Deno.statSync(path).uid ?? 0;
@@ -70,7 +77,7 @@ export function pathOfDataset(dataset: string): string {
   throw new EnrootError(
     "no-store",
     `ENROOT_TEMPLATE_STORE=${dataset} is not mounted: make it, or mount it, as root: zfs create -p ` +
-      `-o mountpoint=/var/lib/enroot-templates -o xattr=sa -o setuid=off -o devices=off ${dataset}`,
+      `-o mountpoint=/var/lib/enroot-templates -o xattr=sa ${safeProperties} ${dataset}`,
   );
 }
 

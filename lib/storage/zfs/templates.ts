@@ -47,6 +47,9 @@ const useIsOld = 600;
 const usedProperty = "enroot:last_used";
 const engineIdProperty = "enroot:engine-id";
 
+/** `y` on templates that were filled for all users, and are marked for the mount helper. */
+export const sharedProperty = "enroot:shared";
+
 /** Whether a registry gave the image to nobody in particular: set on templates that all users share. */
 export const publicProperty = "enroot:public";
 
@@ -132,7 +135,11 @@ export class Templates {
   async #build(request: TemplateRequest): Promise<void> {
     const { id, provenance, build, receive, layered, signal, onWait } = request;
     const { builder, layers } = this.#options;
-    const properties = { ...userProperties(provenance), ...this.#accessOf(provenance) };
+    const properties = {
+      ...userProperties(provenance),
+      ...(this.#options.isShared === true ? { [sharedProperty]: "y" } : {}),
+      ...this.#accessOf(provenance),
+    };
     const filled = (fill: (root: string) => Promise<void>) => async (root: string) => {
       await fill(root);
       if (this.#options.isShared === true) markTemplate(root, id);

@@ -31,16 +31,18 @@ const endings: Readonly<Record<string, string>> = {
  * The files of an owner, as a start would find them.
  *
  * @param folderOf where a folder is; one that is not there holds nothing
+ * @param onPrivate told of files that others may not read
  * @throws {EnrootError} code `cannot-read`
  */
 export function collectConfiguration(
   owner: Owner,
   folderOf: (name: string) => string,
+  onPrivate: (path: string) => void = () => {},
 ): ConfigFile[] {
   return Object.entries(endings).flatMap(([folder, ending]) => {
     const path = folderOf(folder);
     return namesIn(path).filter((name) => name.endsWith(ending)).sort().flatMap((name) => {
-      const file = readFile(`${path}/${name}`);
+      const file = readFile(`${path}/${name}`, onPrivate);
       return file === undefined ? [] : [{ owner, folder, name, ...file }];
     });
   });
@@ -63,9 +65,13 @@ export function writeConfiguration(folder: string, files: readonly ConfigFile[])
   }
 }
 
-function readFile(path: string): Pick<ConfigFile, "isExecutable" | "content"> | undefined {
+function readFile(
+  path: string,
+  onPrivate: (path: string) => void,
+): Pick<ConfigFile, "isExecutable" | "content"> | undefined {
   try {
     const { mode } = Deno.statSync(path);
+    if (((mode ?? 0) & 0o004) === 0) onPrivate(path);
     return {
       isExecutable: ((mode ?? 0) & 0o111) !== 0,
       content: Deno.readFileSync(path).toBase64(),

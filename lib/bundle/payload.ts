@@ -46,6 +46,18 @@ const largestTable = 1 << 20;
 export async function readPayload(path: string): Promise<Payload> {
   try {
     using file = await Deno.open(path);
+    return await payloadOf(file, path);
+  } catch (error) {
+    if (error instanceof EnrootError) throw error;
+    throw new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The same of an open file. @param path what it is called, for messages */
+export async function payloadOf(file: Deno.FsFile, path: string): Promise<Payload> {
+  try {
     const { size } = await file.stat();
     const [, offset, length] = trailer.exec(
       await readAt(file, { offset: Math.max(0, size - trailerSize), size: trailerSize }),

@@ -19,7 +19,7 @@ import { callerState } from "../process/caller.ts";
 import { runBriefly } from "../process/run.ts";
 import { createSha256 } from "../std/node.ts";
 import type { BundleWriter } from "./bundle_writer.ts";
-import { readPayload, type Region } from "./payload.ts";
+import { payloadOf, type Region } from "./payload.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -28,15 +28,20 @@ interface ProgramFile {
   /** Its path in the folder that the launcher finds. */
   readonly name: string;
   readonly mode: number;
-  readonly size: number;
-  readonly path: string;
-  readonly region?: Region;
+  readonly source: OpenFile;
+  readonly region: Region;
 }
 
-/** This program, as it can be written into bundles. */
-export interface Program {
+/** A file and what it is called: what an upgrade puts in its place meanwhile is another file. */
+interface OpenFile {
+  readonly path: string;
+  readonly file: Deno.FsFile;
+}
+
+/** This program, open, as it can be written into bundles. Disposing of it closes it. */
+export interface Program extends AsyncDisposable {
   /** The executable, which begins with the launcher. */
-  readonly executable: string;
+  readonly executable: OpenFile;
   readonly launcherSize: number;
   readonly files: readonly ProgramFile[];
   /** What the launcher becomes. */
@@ -59,25 +64,43 @@ export async function thisProgram(): Promise<Program> {
   if (executable === undefined) {
     throw new EnrootError("no-executable", "only the executable makes bundles: build it");
   }
-  const { headSize, files } = await readPayload(executable);
+  await using undo = new AsyncDisposableStack();
+  const open = async (path: string): Promise<OpenFile> => ({
+    path,
+    file: undo.use(await Deno.open(path)),
+  });
+  const fileAt = async (name: string, mode: number, path: string): Promise<ProgramFile> => {
+    const source = await open(path);
+    const { size } = await source.file.stat();
+    return { name, mode, source, region: { offset: 0, size } };
+  };
+  const self = await open(executable);
+  const { headSize, files } = await payloadOf(self.file, executable);
   const folder = payload();
   const own = files.filter(({ name }) => !name.startsWith("libexec/"))
-    .map(({ region, ...file }) => ({
-      ...file,
-      ...(region === undefined ? { path: `${folder}/${file.name}` } : { path: executable, region }),
-    }));
+    .map(({ name, mode, region }): Promise<ProgramFile> =>
+      region === undefined
+        ? fileAt(name, mode, `${folder}/${name}`)
+        : Promise.resolve({ name, mode, source: self, region })
+    );
   // In a package the helpers are not with the other files.
   const helper = await fileAt("libexec/enroot-nsenter", 0o755, helperPath("enroot-nsenter"));
   // Compiled, the program is found in the file that the kernel runs, and that must be it.
   const isCompiled = executableForm() === "compiled";
+  const libraries = isCompiled ? [] : await listLibraries();
+  const all = await Promise.all([
+    ...own,
+    ...libraries.map(([name, path]) => fileAt(name, 0o755, path)),
+  ]);
+  const kept = undo.move();
   return {
-    executable,
+    executable: self,
     launcherSize: headSize,
-    files: [...own, helper, ...isCompiled ? [] : await libraries()]
-      .toSorted((a, b) => a.name < b.name ? -1 : 1),
+    files: [...all, helper].toSorted((a, b) => a.name < b.name ? -1 : 1),
     words: isCompiled
       ? [`@/${runtimeName}`]
       : [...loaderCommand("@"), ...runtimeFlags, "@/main.js"],
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
@@ -87,7 +110,7 @@ export async function writeProgram(
   { executable, launcherSize, files, words }: Program,
 ): Promise<void> {
   const table = [
-    ...files.map(({ name, mode, size }) => `i ${mode.toString(8)} ${size} ${name}`),
+    ...files.map(({ name, mode, region }) => `i ${mode.toString(8)} ${region.size} ${name}`),
     ...words.map((word) => `a ${word}`),
   ];
   const text = new TextEncoder().encode(`${table.join("\n")}\n`);
@@ -105,18 +128,14 @@ export async function writeProgram(
     }(),
   );
   const folder = `libexec/enroot/payload/${id.slice(0, nameLength)}`;
-  for (const { name, mode, size, path, region } of files) {
-    await writer.file(`${folder}/${name}`, mode, readFile(path, region ?? { offset: 0, size }));
+  for (const { name, mode, source, region } of files) {
+    await writer.file(`${folder}/${name}`, mode, readFile(source, region));
   }
 }
 
 /** The loader of the runtime and the libraries that it loads, as the loader itself lists them. */
-async function libraries(): Promise<ProgramFile[]> {
-  const runtime = runtimeProgram();
-  const list = await runBriefly([runtime], { LD_TRACE_LOADED_OBJECTS: "1" });
-  return await Promise.all(
-    parseLibraries(list).map(([name, path]) => fileAt(name, 0o755, path)),
-  );
+async function listLibraries(): Promise<[name: string, path: string][]> {
+  return parseLibraries(await runBriefly([runtimeProgram()], { LD_TRACE_LOADED_OBJECTS: "1" }));
 }
 
 /**
@@ -140,12 +159,10 @@ export function parseLibraries(list: string): [name: string, path: string][] {
   throw new EnrootError("no-library", "the dynamic loader of this system is not known");
 }
 
-async function fileAt(name: string, mode: number, path: string): Promise<ProgramFile> {
-  return { name, mode, path, size: (await Deno.stat(path)).size };
-}
-
-async function* readFile(path: string, { offset, size }: Region): AsyncIterable<Bytes> {
-  using file = await Deno.open(path);
+async function* readFile(
+  { path, file }: OpenFile,
+  { offset, size }: Region,
+): AsyncIterable<Bytes> {
   await file.seek(offset, Deno.SeekMode.Start);
   for (let left = size; left > 0;) {
     const piece = new Uint8Array(Math.min(left, 1 << 20));

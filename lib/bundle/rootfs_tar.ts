@@ -46,12 +46,12 @@ export async function writeRootfsTar(
   const { asRoot, signal } = options;
   await refuseMarks(root, options);
   const argv = [
-    ...[...asRoot, "tar", "--create", "--format=posix", "--sparse", "--xattrs"],
+    ...[...asRoot, "tar", "--create", "--file=-", "--format=posix", "--sparse", "--xattrs"],
     ...["--xattrs-include=user.*", "--numeric-owner", "--owner=0", "--group=0", "--sort=name"],
     ...["--pax-option=delete=atime,delete=ctime", "--anchored", "--exclude=./.lock"],
     ...["--directory", root, "."],
   ];
-  const child = spawn(argv, callerEnvironment(), {});
+  const child = spawn(argv, tarEnvironment(), {});
   const failed = new AbortController();
   using _end = endOnAbort(child, AbortSignal.any([signal, failed.signal]));
   const said = new Response(child.stderr).text();
@@ -84,11 +84,20 @@ export async function writeRootfsTar(
   const status = await child.status;
   signal.throwIfAborted();
   if (!status.success) throw new CommandError(argv.slice(asRoot.length), status, await said);
+  if (tarSize === 0) throw new EnrootError("bad-archive", `tar wrote nothing of ${root}`);
   return {
     digest: `sha256:${stored.digest("hex")}` as Digest,
     diffId: `sha256:${plain.digest("hex")}` as DiffId,
     tarSize,
   };
+}
+
+/** The caller's, without what steers tar: it says where an archive goes, and what is in it. */
+function tarEnvironment(): Record<string, string> {
+  const steering = new Set(["TAPE", "TAR_OPTIONS", "POSIXLY_CORRECT"]);
+  return Object.fromEntries(
+    Object.entries(callerEnvironment()).filter(([name]) => !steering.has(name)),
+  );
 }
 
 /** What unpacks it takes such names for marks that remove other files. */

@@ -67,12 +67,13 @@ async function makeBundle(
   const { terminal } = context;
   const image = operand.slice(operand.lastIndexOf("/") + 1);
   const output = absolute(options.value("output") ?? `${image.replace(/\.[^.]*$/, "")}.run`);
-  const program = await thisProgram();
+  await using program = await thisProgram();
   using partial = createPartialFile(output, {
     replace: options.flag("force") || config.forceOverride,
+    // Whoever may read it may run it.
+    mode: 0o777,
   });
-  using file = await Deno.open(partial.path, { write: true });
-  const writer = new BundleWriter(file);
+  const writer = new BundleWriter(partial.file);
   await writer.head(await Deno.readFile(helperPath("enroot-bundle")));
   const [text, target] = [options.value("desc"), options.value("target")];
   const isChecked = options.flag("checksum") || config.bundleChecksum;
@@ -97,7 +98,7 @@ async function makeBundle(
       ...(target === undefined ? {} : { target }),
       rootfs: { ...rootfs, size },
       isChecked,
-      configuration: configurationOf(config, options.flag("all") || config.bundleAll),
+      configuration: configurationOf(context, config, options.flag("all") || config.bundleAll),
     };
     const json = new TextEncoder().encode(JSON.stringify(description));
     await writer.file(descriptionName, 0o644, [json]);
@@ -106,9 +107,6 @@ async function makeBundle(
   await writeProgram(writer, program);
   await writer.end([`@/${launcherName}`, "internal-bundle"], isChecked);
   signal.throwIfAborted();
-  // Whoever may read it may run it.
-  const { mode } = await file.stat();
-  await Deno.chmod(partial.path, (mode ?? 0o600) & 0o777 | ((mode ?? 0o600) & 0o444) >> 2);
   partial.publish();
   terminal.log(
     "info",
@@ -118,10 +116,15 @@ async function makeBundle(
 }
 
 /** What a start here would be given. */
-function configurationOf(config: Config, isAll: boolean): ConfigFile[] {
+function configurationOf({ terminal }: Context, config: Config, isAll: boolean): ConfigFile[] {
+  const tell = (path: string): void =>
+    terminal.log(
+      "warning",
+      `${path} goes along, for whoever gets the bundle: others may not read it here`,
+    );
   const own = (name: string): string => configFolders(config, name)[1];
   return [
-    ...collectConfiguration("system", (name) => configFolders(config, name)[0]),
-    ...(isAll ? collectConfiguration("user", own) : []),
+    ...collectConfiguration("system", (name) => configFolders(config, name)[0], tell),
+    ...(isAll ? collectConfiguration("user", own, tell) : []),
   ];
 }

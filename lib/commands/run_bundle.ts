@@ -112,44 +112,56 @@ async function runBundle(context: Context, bundle: Bundle): Promise<number> {
     return 0;
   }
   if (options.flag("verify")) return await verify(context);
+  writeConfiguration(`${folder}/configuration`, description.configuration);
+  const settled = { ...context, environment: { ...context.environment, ...ownFolders(bundle) } };
   if (options.flag("extract")) {
     const [target = targetOf(bundle), ...more] = options.operands;
     if (more.length > 0) throw new UsageError(`--extract takes one folder: '${more[0]}'`);
-    await extract(context, bundle, absolute(target));
+    const root = absolute(target);
+    await extract(settled, bundle, root);
+    closeToOthers(root);
     return 0;
   }
   const root = options.flag("keep") ? absolute(targetOf(bundle)) : `${folder}/rootfs`;
-  await extract(context, bundle, root);
-  return await startBundle(context, bundle, root, options);
+  await extract(settled, bundle, root);
+  if (options.flag("keep")) closeToOthers(root);
+  return await startBundle(settled, bundle, root, options);
 }
 
 async function startBundle(
   context: Context,
-  { folder, descriptor, watcher, description }: Bundle,
+  bundle: Bundle,
   root: string,
   options: ParsedOptions,
 ): Promise<never> {
+  const { folder, descriptor, watcher } = bundle;
   close(descriptor);
   const conf = options.value("conf");
   const script = conf === undefined ? undefined : readScript(conf);
   const settings = script === undefined ? {} : await settingsOf(script, context.environment);
-  writeConfiguration(`${folder}/configuration`, description.configuration);
   Deno.mkdirSync(`${folder}/run`, { mode: 0o700 });
   const config = await configOf({
     ...context,
-    environment: {
-      ...context.environment,
-      ...settings,
-      // Nothing of the host's configuration, and no folder that would stay.
-      ENROOT_SYSCONF_PATH: `${folder}/configuration/system`,
-      ENROOT_CONFIG_PATH: `${folder}/configuration/user`,
-      ENROOT_RUNTIME_PATH: `${folder}/run`,
-      ENROOT_DATA_PATH: folder,
-      ENROOT_CACHE_PATH: folder,
-    },
+    environment: { ...context.environment, ...settings, ...ownFolders(bundle) },
   });
   const call = { words: options.operands, options, ...(script === undefined ? {} : { script }) };
   return await startRoot(config, call, { path: root, watcher });
+}
+
+/** Nothing of the host's configuration, and no folder that would stay. */
+function ownFolders({ folder }: Bundle): Record<string, string> {
+  return {
+    ENROOT_SYSCONF_PATH: `${folder}/configuration/system`,
+    ENROOT_CONFIG_PATH: `${folder}/configuration/user`,
+    ENROOT_RUNTIME_PATH: `${folder}/run`,
+    ENROOT_DATA_PATH: folder,
+    ENROOT_CACHE_PATH: folder,
+  };
+}
+
+/** What stays may have set-id programs in it, which would be the user's, or root's, for everybody. */
+function closeToOthers(root: string): void {
+  Deno.chmodSync(root, 0o700);
 }
 
 /** Unpack the root filesystem into a folder that is made; on failure it is gone again. */
@@ -192,7 +204,7 @@ async function extract(
 
 function makeFolder(path: string): void {
   try {
-    Deno.mkdirSync(path, { mode: 0o755 });
+    Deno.mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) {
       throw new EnrootError("exists", `${path} exists already: remove it or choose another folder`);

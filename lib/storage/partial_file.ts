@@ -10,7 +10,7 @@
 
 import { EnrootError, reasonOf } from "../errors.ts";
 import { existsSync, removeIfThere } from "../sys/exists.ts";
-import { isAbandoned, lockWhileOpen } from "../sys/lock.ts";
+import { isAbandoned, isStillNamed, lockWhileOpen } from "../sys/lock.ts";
 import { SysError } from "../sys/libc.ts";
 import { renameNoReplace } from "../sys/rename.ts";
 
@@ -22,11 +22,14 @@ export interface PartialFile extends Disposable {
   readonly path: string;
   /** The name it gets: absolute. */
   readonly destination: string;
+  /** The file, open for writing: in a folder of another user's its path may lead elsewhere by now. */
+  readonly file: Deno.FsFile;
 
   /**
    * Give it its final name.
    *
-   * @throws {EnrootError} code `exists` when the name was taken in the meantime and not to be replaced
+   * @throws {EnrootError} code `exists` when the name was taken in the meantime and not to be replaced,
+   * `cannot-write` when somebody has put another file in its place
    */
   publish(): void;
 }
@@ -36,12 +39,13 @@ export interface PartialFile extends Disposable {
  *
  * @param destination its final path, absolute
  * @param options.replace whether a file of that name may be replaced
+ * @param options.mode its mode, of which the umask takes its share; for a program 0777
  * @throws {EnrootError} code `exists` when it may not, `cannot-write` when the folder cannot be
  * written
  */
 export function createPartialFile(
   destination: string,
-  { replace }: { readonly replace: boolean },
+  { replace, mode = 0o666 }: { readonly replace: boolean; readonly mode?: number },
 ): PartialFile {
   const folder = destination.slice(0, destination.lastIndexOf("/")) || "/";
   refuseTaken(destination, replace);
@@ -52,7 +56,7 @@ export function createPartialFile(
     // A tidying process may take a file between its making and its lock.
     for (;;) {
       path = `${folder}/${prefix}${crypto.randomUUID()}`;
-      lock = Deno.openSync(path, { write: true, createNew: true, mode: 0o666 });
+      lock = Deno.openSync(path, { write: true, createNew: true, mode });
       lockWhileOpen(lock);
       if (existsSync(path)) break;
       lock.close();
@@ -65,7 +69,11 @@ export function createPartialFile(
   return {
     path,
     destination,
+    file: lock,
     publish() {
+      if (!isStillNamed(lock, path)) {
+        throw new EnrootError("cannot-write", `another file was put in the place of ${path}`);
+      }
       if (replace) Deno.renameSync(path, destination);
       else {
         try {

@@ -152,7 +152,7 @@ for (const user of users) {
       assertEquals(left, [".ephemeral"]);
       assertEquals([...(await dataset.mounted()).keys()], []);
       const folders = [...Deno.readDirSync(dataset.path)].map(({ name }) => name).sort();
-      assertEquals(folders, [".locks", ".templates"]);
+      assertEquals(folders, [".ephemeral", ".locks", ".templates"]);
       assertEquals([...Deno.readDirSync(`${dataset.path}/.templates`)], []);
     });
   });

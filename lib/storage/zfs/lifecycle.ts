@@ -10,10 +10,12 @@
 
 import type { Row } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
+import { layoutProperty, layoutVersion } from "./layout.ts";
 
 /** What is asked of `zfs list`, for the store with all that is below it. */
 export const lifecycleColumns = [
   ...["origin", "used", "quota", "enroot:imported", "enroot:last_used", "enroot:uri"] as const,
+  layoutProperty,
 ] as const;
 
 /** One line of that list. */
@@ -66,6 +68,8 @@ export function describeStore(
     if (id === undefined || id.endsWith(".tmp")) return [];
     const isTemplate = folder === `${store}/${folders.templates}`;
     if (!isTemplate && folder !== `${store}/${folders.layers}`) return [];
+    // What another version of enroot has filled is neither used nor taken away.
+    if (row[layoutProperty] !== layoutVersion) return [];
     const hasClones = origins.has(`${row.name}@${isTemplate ? "pristine" : "done"}`);
     const lastUsed = Number(row["enroot:last_used"]) || 0;
     return [{

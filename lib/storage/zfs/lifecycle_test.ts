@@ -19,6 +19,7 @@ function row(name: string, more: Partial<LifecycleRow> = {}): LifecycleRow {
     used: "100",
     quota: "0",
     "enroot:imported": "-",
+    "enroot:layout": "2",
     "enroot:last_used": "-",
     "enroot:uri": "-",
     ...more,
@@ -122,4 +123,10 @@ Deno.test("a layer with a clone in the making stays", () => {
     row("/.templates/t.tmp", { origin: "tank/s/.layers/base@done" }),
   ];
   assertEquals(unneededLayers(describeStore("tank/s", rows, policy)), []);
+});
+
+Deno.test("what another version of enroot has filled is not ours to judge", () => {
+  const old = { "enroot:layout": "-" };
+  const rows = [row("/.templates/t", old), row("/.layers/l", old), template("u", 0, 0)];
+  assertEquals(describeStore("tank/s", rows, policy).map(({ id }) => id), ["u"]);
 });

@@ -26,7 +26,10 @@
 #define END "--internal-end"
 #define PROGRAM "program"
 
-enum { NOEXEC = 0x8 /* of statfs(2) */ };
+enum {
+    NOEXEC = 0x8, /* of statfs(2) */
+    MAX_TRIES = 16,
+};
 
 static char bundle[PATH_MAX];
 
@@ -68,14 +71,20 @@ static void note(const char *place, const char *why)
 }
 
 /* Make a folder in a place; NULL, or why it cannot be there. */
-static const char *make_folder(const char *place, char folder[PATH_MAX])
+static const char *make_folder(const char *given, char folder[PATH_MAX])
 {
     unsigned long long random;
+    char place[PATH_MAX];
     struct statfs fs;
-    int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(given, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return strerror(errno);
     const char *why = check_way(fd);
+    /* From here on by the way that was checked: what was given can be made another. */
+    if (why == NULL)
+        why = real_path(fd, place);
+    if (why == NULL && strpbrk(place, ":;$") != NULL)
+        why = "the loader would take its path for several";
     if (why == NULL && fstatfs(fd, &fs) == 0 && (fs.f_flags & NOEXEC) != 0)
         why = "programs cannot be executed there";
     if (why == NULL && (getrandom(&random, sizeof random, 0) != sizeof random ||
@@ -102,35 +111,88 @@ static void find_place(char folder[PATH_MAX])
     fail("nowhere to unpack to (%s): set TMPDIR to a folder of your own", tried);
 }
 
-/* The lock that says that the folder is in use: the watcher holds it, to the end. */
-static int hold(const char *folder)
+/* What says that a folder is in use: the watcher holds both, to the end. Another bundle looks at the file,
+ * which can be locked over a network, too; what removes old files at the folder, as systemd-tmpfiles does. */
+struct hold {
+    int folder, file;
+};
+
+/* The folder that nobody would remove. */
+static char unwatched[PATH_MAX];
+
+static void discard(void)
 {
     char path[PATH_MAX + 8];
-    snprintf(path, sizeof path, "%s/lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        int reason = errno;
-        rmdir(folder);
-        fail("cannot write in %s: %s", folder, strerror(reason));
-    }
-    /* Where there are no locks nobody takes the folder for left behind. */
-    flock(fd, LOCK_EX | LOCK_NB);
-    return fd;
+    if (unwatched[0] == '\0')
+        return;
+    snprintf(path, sizeof path, "%s/lock", unwatched);
+    unlink(path);
+    rmdir(unwatched);
+    unwatched[0] = '\0';
 }
 
-static int watch_folder(const char *folder, int lock)
+/* Where there are no locks nobody takes a folder for left behind. */
+static bool lock(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/* Hold a folder; false when it was not, or is no longer, nobody's. */
+static bool hold(const char *folder, struct hold *held)
+{
+    struct stat ours, named;
+    held->folder = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    held->file = -1;
+    if (held->folder >= 0)
+        held->file = openat(held->folder, "lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (held->file < 0 && errno != ENOENT)
+        fail("cannot write in %s: %s", folder, strerror(errno));
+    /* Before it was locked it may have been taken for left behind. */
+    if (held->file >= 0 && lock(held->folder) && lock(held->file) &&
+        fstat(held->file, &ours) == 0 &&
+        fstatat(held->folder, "lock", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        ours.st_dev == named.st_dev && ours.st_ino == named.st_ino)
+        return true;
+    if (held->file >= 0)
+        close(held->file);
+    if (held->folder >= 0)
+        close(held->folder);
+    return false;
+}
+
+/* A folder that is ours alone. */
+static void take_folder(char folder[PATH_MAX], struct hold *held)
+{
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        find_place(folder);
+        strcpy(unwatched, folder);
+        if (hold(folder, held))
+            return;
+        discard();
+    }
+    fail("cannot keep %s: others lock or remove what is made there: set TMPDIR to another place",
+         folder);
+}
+
+static int watch_folder(const char *folder, const struct hold *held)
 {
     char words[PATH_MAX + 64];
     int length = snprintf(words, sizeof words, SELF "%c" END "%c%s", 0, 0, folder) + 1;
     int fd = memfd_create("enroot-at-end", MFD_CLOEXEC);
     if (fd < 0 || write(fd, words, (size_t)length) != length)
         fail("cannot say what is to be removed: %s", strerror(errno));
-    const struct watch_request request = { .command = fd, .kept = { lock }, .kept_count = 1 };
+    const struct watch_request request = {
+        .command = fd,
+        .kept = { held->folder, held->file },
+        .kept_count = 2,
+    };
     int watcher = start_watcher(&request);
+    unwatched[0] = '\0';
     if (fcntl(watcher, F_SETFD, 0) < 0)
         fail("cannot keep the watcher: %s", strerror(errno));
     close(fd);
-    close(lock);
+    close(held->folder);
+    close(held->file);
     return watcher;
 }
 
@@ -173,7 +235,9 @@ int main(int argc, char **argv)
 {
     static struct payload payload;
     static char folder[PATH_MAX];
-    if (argc == 3 && strcmp(argv[0], SELF) == 0 && strcmp(argv[1], END) == 0) {
+    struct hold held;
+    if (argc == 3 && strcmp(argv[0], SELF) == 0 && strcmp(argv[1], END) == 0 &&
+        argv[2][0] == '/') {
         remove_tree(argv[2]);
         return 0;
     }
@@ -186,8 +250,9 @@ int main(int argc, char **argv)
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    find_place(folder);
-    int watcher = watch_folder(folder, hold(folder));
+    atexit(discard);
+    take_folder(folder, &held);
+    int watcher = watch_folder(folder, &held);
     sigprocmask(SIG_SETMASK, &before, NULL);
     unpack_program(&payload, folder);
 

@@ -83,6 +83,24 @@ const char *check_way(int start)
     return why;
 }
 
+const char *real_path(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    struct stat meant, found;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, PATH_MAX);
+    if (length == PATH_MAX)
+        return strerror(ENAMETOOLONG);
+    if (length < 0)
+        return strerror(errno);
+    path[length] = '\0';
+    /* The kernel has words in the place of a path for what is out of reach or gone. */
+    if (path[0] != '/' || fstat(fd, &meant) < 0 || stat(path, &found) < 0 ||
+        meant.st_dev != found.st_dev || meant.st_ino != found.st_ino)
+        return "it has no path";
+    return NULL;
+}
+
 /* Remove a folder of ours with what is in it: files, and folders of files. */
 static void remove_folder(int parent, const char *name, int depth)
 {
@@ -270,6 +288,9 @@ static const char *describe(int fd, struct folder *folder, bool is_package)
     struct statfs fs;
     if (fstatfs(fd, &fs) < 0)
         return strerror(errno);
+    const char *why = real_path(fd, folder->path);
+    if (why != NULL)
+        return why;
     folder->is_noexec = ((unsigned long)fs.f_flags & NOEXEC) != 0;
     /* The runtime takes dozens of locks at each start: not over a network. */
     folder->is_warm = is_local(&fs) && has_cache(fd);
@@ -284,9 +305,6 @@ const char *unpack(const struct payload *payload, const struct place *place, str
     char name[NAME_LENGTH + 1];
     const char *why;
     snprintf(name, sizeof name, "%.*s", NAME_LENGTH, payload->id);
-    if (snprintf(folder->path, sizeof folder->path, "%s/%s/%s", place->parent, place->name, name) >=
-        (int)sizeof folder->path)
-        return strerror(ENAMETOOLONG);
     int ours = open_place(place, &why);
     if (ours < 0)
         return why;

@@ -42,6 +42,10 @@ const char *unpack(const struct payload *payload, const struct place *place, str
  * it: NULL, or why not. */
 const char *check_way(int start);
 
+/* The path of an open folder, on which nothing is a symbolic link: what check_way() was told of is then
+ * what the path names. NULL, or why there is none. */
+const char *real_path(int fd, char path[PATH_MAX]);
+
 /* Only find it: a payload that a package has put into `parent`. True when it is there. */
 bool find_unpacked(const struct payload *payload, const char *parent, struct folder *folder);
 

@@ -173,6 +173,9 @@ static void watch(const struct watch_request *request, int told, int main_proces
     int kept[MAX_KEPT + 3];
     size_t count = request->kept_count;
     memcpy(kept, request->kept, count * sizeof *kept);
+    /* Until what is run at the end has ended, too. */
+    for (size_t i = 0; i < count; i++)
+        fcntl(kept[i], F_SETFD, 0);
     kept[count++] = request->command;
     kept[count++] = told;
     kept[count++] = main_process;

@@ -12,6 +12,16 @@ const heads = {
   "with sanitizers": `${top}helper/build/sanitize/enroot-bundle`,
 };
 
+const namesIn = (folder: string): string[] => [...Deno.readDirSync(folder)].map(({ name }) => name);
+
+/** @throws {Error} when it does not become true within ten seconds */
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = performance.now() + 10_000; !await isSo();) {
+    if (performance.now() > end) throw new Error("it has not become so in ten seconds");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Files whose bytes deflate in each of the ways there are. */
@@ -81,7 +91,12 @@ class Sample implements AsyncDisposable {
   }
 
   run(...args: string[]): Promise<Result> {
-    return attempt([this.path, ...args], {
+    return this.under([], ...args);
+  }
+
+  /** Run it by a program that becomes it. */
+  under(program: readonly string[], ...args: string[]): Promise<Result> {
+    return attempt([...program, this.path, ...args], {
       env: { ENROOT_TEMP_PATH: this.temp, PATH: "/usr/bin:/bin" },
       clearEnv: true,
       cwd: this.folder,
@@ -190,9 +205,135 @@ for (const [kind, head] of Object.entries(heads)) {
       assertEquals((await sample.run(end)).code, code);
       await sample.nothingLeft();
     }
+    // With few descriptors, as a job may have.
+    assertEquals((await sample.under(["prlimit", "--nofile=64"], "exit 3")).code, 3);
+    await sample.nothingLeft();
     assert((await Deno.stat("/bin")).isDirectory);
   });
+
+  Deno.test({
+    name: `the head ${kind} empties nothing that is mounted in its folder, and removes what it can`,
+    // It takes a mount.
+    ignore: Deno.uid() !== 0,
+    async fn() {
+      const text = `mkdir -p "$2/rootfs/bound" "$2/rootfs/other" && : > "$2/rootfs/file" || exit 1
+        mount --bind "$2/../../kept" "$2/rootfs/bound" && mount -t tmpfs none "$2/rootfs/other" &&
+          : > "$2/rootfs/other/file"`;
+      await using sample = await Sample.make(head, text);
+      await Deno.mkdir(`${sample.folder}/kept`);
+      await Deno.writeTextFile(`${sample.folder}/kept/file`, "kept");
+      const { code, stderr } = await sample.run();
+      assertEquals([code, stderr], [0, ""]);
+      const [name = ""] = namesIn(sample.temp);
+      const folder = `${sample.temp}/${name}`;
+      try {
+        await until(() =>
+          !namesIn(folder).includes("lock") && namesIn(`${folder}/rootfs`).length === 2
+        );
+        // Whatever it does after that, it has not done to these.
+        await until(async () => (await attempt(["flock", "-n", folder, "true"])).code === 0);
+        assertEquals(namesIn(folder), ["rootfs"]);
+        assertEquals(namesIn(`${folder}/rootfs`).sort(), ["bound", "other"]);
+        assertEquals(namesIn(`${folder}/rootfs/other`), ["file"]);
+        assertEquals(await Deno.readTextFile(`${sample.folder}/kept/file`), "kept");
+      } finally {
+        await run(["umount", `${folder}/rootfs/bound`, `${folder}/rootfs/other`]);
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  });
+
+  Deno.test(`the head ${kind} holds its folder and the lock in it for as long as it is there`, async () => {
+    const text = `for lock in "$2" "$2/lock"; do flock -n "$lock" true; echo $?; done
+      mkdir "$2/rootfs" && cd "$2/rootfs" && mkdir $(seq 2000)`;
+    await using sample = await Sample.make(head, text);
+    const { code, stdout, stderr } = await sample.run();
+    assertEquals([code, stdout, stderr], [0, "1\n1\n", ""]);
+    // While it is removed, too.
+    const [name = ""] = namesIn(sample.temp);
+    assertMatch(name, /^enroot-bundle\./);
+    const take = 'exec 9< "$0" && flock -n 9 && ls "$0/rootfs"';
+    while (namesIn(sample.temp).length > 0) {
+      const { code } = await attempt(["sh", "-c", take, `${sample.temp}/${name}`]);
+      assert(code !== 0, "the folder was not locked while it was removed");
+    }
+    await sample.nothingLeft();
+  });
+
+  Deno.test(`the head ${kind} leaves nothing when it cannot start a watcher`, async () => {
+    await using sample = await Sample.make(head, "echo started");
+    // No process more for this user, which root is not held to.
+    await Deno.chmod(sample.folder, 0o755);
+    const limited = ["prlimit", "--nproc=1"];
+    const become = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups", "--"];
+    if (Deno.uid() === 0) await Deno.chown(sample.temp, 54321, 54321);
+    const { code, stdout, stderr } = await sample.under([
+      ...limited,
+      ...Deno.uid() === 0 ? become : [],
+    ]);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^\[ERROR\] cannot start a watcher/);
+    assertEquals(namesIn(sample.temp), []);
+  });
+
+  Deno.test(`the head ${kind} passes over a place that the loader would take for several`, async () => {
+    const text = 'dirname "$2"';
+    for (const sign of [":", ";", "$"]) {
+      await using sample = await Sample.make(head, text);
+      const odd = `${sample.folder}/odd${sign}here`;
+      await Deno.mkdir(odd);
+      // By another name, too: what counts is where it is.
+      await Deno.symlink(odd, `${sample.folder}/plain`);
+      for (const place of [odd, `${sample.folder}/plain`]) {
+        const env = [`ENROOT_TEMP_PATH=${place}`, `TMPDIR=${sample.temp}`];
+        const { stdout, stderr } = await sample.under(["env", ...env]);
+        assertEquals([stdout, stderr], [`${sample.temp}\n`, ""]);
+        assertEquals(namesIn(odd), []);
+      }
+      await sample.nothingLeft();
+    }
+  });
+
+  Deno.test(`the head ${kind} works by where a place really is`, async () => {
+    await using sample = await Sample.make(head, 'dirname "$2"');
+    await Deno.symlink(sample.temp, `${sample.folder}/link`);
+    const { stdout } = await sample.under(["env", `ENROOT_TEMP_PATH=${sample.folder}/link`]);
+    assertEquals(stdout, `${await Deno.realPath(sample.temp)}\n`);
+    await sample.nothingLeft();
+  });
 }
+
+/** Locks each folder that appears in another, for a moment, as what removes old files does; says when. */
+const locker = `use Fcntl ":flock"; $| = 1; my %seen;
+  for (my $end = time + 60; time < $end;) {
+    opendir my $all, $ARGV[0] or die;
+    for my $name (grep { !/^\\./ && !$seen{$_}++ } readdir $all) {
+      open my $folder, "<", "$ARGV[0]/$name/." or next;
+      if (flock $folder, LOCK_EX | LOCK_NB) { print "locked\n"; select undef, undef, undef, 0.002 }
+    }
+  }`;
+
+Deno.test("a folder that another has locked first is left to it, and another one made", async () => {
+  await using sample = await Sample.make(heads["as it is shipped"], 'flock -n "$2" true; echo $?');
+  const other = new Deno.Command("perl", { args: ["-e", locker, sample.temp], stdout: "piped" })
+    .spawn();
+  let wasFirst = 0;
+  const counted = (async () => {
+    for await (const bytes of other.stdout) wasFirst += new TextDecoder().decode(bytes).length / 7;
+  })();
+  try {
+    // It is not often that the other is faster.
+    for (const end = performance.now() + 30_000; wasFirst < 3 && performance.now() < end;) {
+      const { stdout, stderr } = await sample.run();
+      assertEquals([stdout, stderr], ["1\n", ""]);
+    }
+  } finally {
+    other.kill("SIGKILL");
+    await Promise.all([other.status, counted]);
+  }
+  assert(wasFirst > 0, "the other was never faster");
+  await sample.nothingLeft();
+});
 
 Deno.test("a place that others may write to is passed over", async () => {
   await using sample = await Sample.make(heads["as it is shipped"], "echo started");

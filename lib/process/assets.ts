@@ -75,7 +75,9 @@ export const loaderName = "libc/loader";
 /** The words by which a loader runs the runtime with libraries of its own. */
 export function loaderCommand(folder: string): readonly string[] {
   const loader = `${folder}/${loaderName}`;
-  return [loader, "--library-path", parentOf(loader), `${folder}/${runtimeName}`];
+  // Nothing that the host's own loader has noted where to find, either.
+  const options = ["--inhibit-cache", "--library-path", parentOf(loader)];
+  return [loader, ...options, `${folder}/${runtimeName}`];
 }
 
 /** The C programs that come with the program. */

@@ -97,6 +97,7 @@ export function must(result: number, name: string, subject: string): number {
 const openHow = new BigUint64Array(3);
 const openHowBytes = new Uint8Array(openHow.buffer);
 // linux/openat2.h
+const RESOLVE_NO_XDEV = 0x01n;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_BENEATH = 0x08n;
@@ -117,6 +118,15 @@ export function openInRoot(root: number, path: CString, flags: number): number {
  */
 export function openBeneath(folder: number, path: CString, flags: number): number {
   return openAt2(folder, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
+/**
+ * openat2(2) of one name, as {@linkcode openBeneath}, with `RESOLVE_NO_XDEV`: `EXDEV` when something is
+ * mounted there, though it be of the same file system. The descriptor closes on exec.
+ */
+export function openSameMount(folder: number, name: CString, flags: number): number {
+  const resolve = RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  return openAt2(folder, name, flags, resolve);
 }
 
 /** How long `EAGAIN` is answered by trying again, in milliseconds. */

@@ -15,6 +15,7 @@ import {
   namesIn,
   O,
   openAt,
+  openSameMount,
   S,
   type Stat,
   statAt,
@@ -36,10 +37,12 @@ interface Level {
  * Remove whatever a path names, with everything below it; nothing happens when it is not there.
  *
  * Symlinks are removed, not followed, and folders that their owner may not read, write or enter are
- * opened up first. One descriptor is open at a time, so depth has no limit but memory.
+ * opened up first. What is mounted below is never touched. One descriptor is open at a time, so depth
+ * has no limit but memory.
  *
  * @param path a file or folder; the path itself is resolved as usual up to its last part
- * @throws {SysError} when something cannot be removed; what came before it is gone
+ * @throws {SysError} when something cannot be removed; what came before it is gone. What is a mount
+ * point is named.
  */
 export function removeTree(path: string): void {
   const at = path.lastIndexOf("/");
@@ -112,10 +115,12 @@ function removeFile(folder: number, name: CString, subject: string): boolean {
 }
 
 function descend(parent: number, name: CString, levels: Level[], subject: string): number {
-  let folder = openAt(parent, name, folderFlags);
-  if (folder === -E.ACCES && must(chmodAt(parent, name, 0o700), "chmod", subject) >= 0) {
-    folder = openAt(parent, name, folderFlags);
+  let folder = openSameMount(parent, name, folderFlags);
+  if (folder === -E.ACCES) {
+    openUp(parent, name, subject);
+    folder = openSameMount(parent, name, folderFlags);
   }
+  if (folder === -E.XDEV) throw mounted(name, levels, subject);
   must(folder, "open", subject);
   try {
     const found = facts(folder, subject);
@@ -128,6 +133,25 @@ function descend(parent: number, name: CString, levels: Level[], subject: string
     close(folder);
     throw error;
   }
+}
+
+/** Let its owner enter a folder: by a descriptor, for the name can become that of a symlink. */
+function openUp(parent: number, name: CString, subject: string): void {
+  const folder = must(openSameMount(parent, name, O.PATH | O.DIRECTORY), "open", subject);
+  try {
+    // fchmod(2) takes no O_PATH.
+    const itsName = cstring(`/proc/self/fd/${folder}`);
+    must(chmodAt(AT.FDCWD, itsName, 0o700), "chmod", subject);
+  } finally {
+    close(folder);
+  }
+}
+
+function mounted(name: CString, levels: readonly Level[], subject: string): SysError {
+  // The first level is what the subject names.
+  const below = [...levels.map((level) => level.name), name].slice(1);
+  const path = below.map((each) => `/${new TextDecoder().decode(each.subarray(0, -1))}`).join("");
+  return new SysError("open", E.XDEV, `${subject}${path}, a mount point that was not emptied`);
 }
 
 /** Back to the folder above, if it still is the one that was left: somebody may have moved things. */

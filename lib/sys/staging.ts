@@ -9,8 +9,10 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
+import { AT, close, E, flock, itself, must, O, openAt, S, type Stat, statAt } from "./at.ts";
 import { existsSync } from "./exists.ts";
-import { isAbandoned, lockWhileOpen } from "./lock.ts";
+import { cstring, SysError } from "./libc.ts";
+import { lockWhileOpen } from "./lock.ts";
 import { removeTree } from "./remove_tree.ts";
 
 /** A folder of one's own, removed when disposed of. */
@@ -21,6 +23,9 @@ export interface Staging extends Disposable {
 
 /** How long a folder without a lock file may be one that is just being made, in milliseconds. */
 const youth = 60_000;
+
+/** flock(2): `LOCK_EX | LOCK_NB`. */
+const exclusive = 6;
 
 /**
  * Make a staging folder.
@@ -63,30 +68,54 @@ function tryStaging(parent: string, prefix: string): Staging | undefined {
 }
 
 /**
- * Remove the staging folders of killed processes of this user. Folders in use are left alone, and
- * so is everything of other users.
+ * Remove the staging folders of killed processes of this user. Folders in use are left alone, and so is
+ * everything of other users and what is not as {@linkcode createStaging} makes it: the user's alone,
+ * with a lock that is a file.
  *
  * @param parent where to look; nothing happens when it is not there
  * @param prefix as given to {@linkcode createStaging}
  */
 export function tidyStaging(parent: string, prefix: string): void {
-  const own = Deno.uid();
   for (const name of namesIn(parent)) {
     if (!name.startsWith(prefix)) continue;
-    const folder = `${parent}/${name}`;
     try {
-      const { uid, isDirectory, mtime } = Deno.lstatSync(folder);
-      if (uid !== own || !isDirectory) continue;
-      if (!existsSync(`${folder}/lock`)) {
-        if (Date.now() - (mtime?.getTime() ?? 0) > youth) removeTree(folder);
-        continue;
-      }
-      using lock = Deno.openSync(`${folder}/lock`, { write: true });
-      if (isAbandoned(lock)) removeTree(folder);
+      tidy(parent, name);
     } catch {
       // Another process tidies too, or its owner has just finished.
     }
   }
+}
+
+/** The parent may be a folder that everybody writes to: what is looked at is what was opened. */
+function tidy(parent: string, name: string): void {
+  const path = `${parent}/${name}`;
+  using undo = new DisposableStack();
+  const open = (at: number, name: string, flags: number): number => {
+    const descriptor = must(openAt(at, cstring(name), flags | O.NOFOLLOW), "open", path);
+    undo.defer(() => close(descriptor));
+    return descriptor;
+  };
+  const folder = open(AT.FDCWD, path, O.RDONLY | O.DIRECTORY);
+  const found = factsOf(folder, path);
+  if (found.uid !== Deno.uid() || (found.mode & 0o777) !== 0o700) return;
+  if (statAt(folder, cstring("lock")) === -E.NOENT) {
+    if (Date.now() - found.seconds * 1000 < youth) return;
+  } else {
+    // Not held up by a FIFO of that name.
+    const lock = open(folder, "lock", O.RDWR | O.NONBLOCK);
+    if ((factsOf(lock, path).mode & S.IFMT) !== S.IFREG) return;
+    if (flock(lock, exclusive) < 0) return;
+  }
+  // That of a bundle is locked itself as well, which holds when its lock file was removed. Over a
+  // network a folder cannot be.
+  if (flock(folder, exclusive) === -E.AGAIN) return;
+  removeTree(path);
+}
+
+function factsOf(descriptor: number, subject: string): Stat {
+  const found = statAt(descriptor, itself);
+  if (typeof found === "number") throw new SysError("statx", -found, subject);
+  return found;
 }
 
 function namesIn(folder: string): string[] {

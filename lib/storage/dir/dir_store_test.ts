@@ -128,6 +128,7 @@ Deno.test("dir store: what a killed process left is removed by the next, what is
 
   const dead = `${test.path}/.staging/s.dead`;
   await Deno.mkdir(`${dead}/content`, { recursive: true });
+  await Deno.chmod(dead, 0o700);
   await Deno.writeTextFile(`${dead}/lock`, "");
   {
     await using _next = await test.again.obtainTemplate({ build: () => Promise.resolve() });

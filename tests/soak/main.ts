@@ -2,7 +2,7 @@
  * `deno task soak [NAME…]`: what takes too long for every change: memory of huge layers, layers
  * of a million entries, chains of many layers, a hundred commands killed, twenty minutes of containers that
  * come and go, a store of a thousand containers, tests on ZFS for every user, what is released
- * for arm64, ten minutes of fuzzing.
+ * for arm64, the bill of materials by its schema, ten minutes of fuzzing.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { run } from "../support/command.ts";
 import { ensurePackages, testPackages } from "../support/packages.ts";
 import { checkArm64 } from "./arm64.ts";
+import { checkBill } from "./bill.ts";
 import { checkChain } from "./chain.ts";
 import { checkChurn } from "./churn.ts";
 import { checkCrash } from "./crash.ts";
@@ -30,6 +31,7 @@ const soaks: Readonly<Record<string, () => Promise<string[]>>> = {
   scale: checkScale,
   users: checkUsers,
   arm64: checkArm64,
+  bill: checkBill,
   fuzz: checkFuzz,
 };
 

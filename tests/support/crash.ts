@@ -106,7 +106,11 @@ export const crashable: readonly string[] = Object.keys(victims);
 async function makes(crashed: CrashBed, victim: Victim): Promise<void> {
   const isThere = await crashed.isThere(name);
   const key = victim.args.at(-1) ?? "";
-  if (isThere) await crashed.check(name, key);
+  if (isThere) {
+    // It may have got its name, and not yet been mounted: the next start does that.
+    await crashed.enroot(["start", name, "true"]);
+    await crashed.check(name, key);
+  }
   // What may replace goes on where the other one is.
   if (!isThere || victim.args.includes("--force")) await crashed.succeed(victim);
   await crashed.check(name, key);
@@ -315,7 +319,8 @@ class CrashBed implements AsyncDisposable {
 
   async #treeOf(container: string): Promise<string> {
     const path = `${this.store.dataset.path}/${container}`;
-    const options = { owners: true, ignoreMtimeOf: [".", "./etc", "etc"] };
+    // A start leaves its lock.
+    const options = { owners: true, without: [".lock"], ignoreMtimeOf: [".", "./etc", "etc"] };
     return JSON.stringify(await describeTree(path, options));
   }
 

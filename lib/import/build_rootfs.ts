@@ -211,11 +211,10 @@ export class ImageBuild implements AsyncDisposable {
       return summary;
     } catch (error) {
       // Damaged bytes in the cache would fail every import to come.
-      if (error instanceof EnrootError && error.code === "digest-mismatch") {
-        // Whoever brings it may be about to find out, too, and to have it anew.
-        await file.whole?.catch(() => {});
-        if (file.failure?.() === undefined) await layer.discard?.();
-      }
+      const code = error instanceof EnrootError ? error.code : "";
+      // Whoever brings it may be about to find out, too, and to have it anew: then it is whole next time.
+      if (arrivedWrong.has(code)) await file.whole?.catch(() => {});
+      if (code === "digest-mismatch" && file.failure?.() === undefined) await layer.discard?.();
       // Who brings the bytes knows better why they ended.
       throw file.failure?.() ?? error;
     } finally {
@@ -229,6 +228,9 @@ export class ImageBuild implements AsyncDisposable {
     this.#next = Math.max(this.#next, index);
   }
 }
+
+/** How it shows that what has arrived of a layer is not what it should be, or does not count any more. */
+const arrivedWrong: ReadonlySet<string> = new Set(["digest-mismatch", "truncated"]);
 
 /** Of bytes that a source has compressed itself, how far they inflate says nothing. */
 function limitsFor(

@@ -82,6 +82,7 @@ for (const user of users) {
       const text = `trap '' HUP; exec "$0" import -o nohup.sqsh "$1"`;
       const child = bed.start(["bash", "-c", text, bed.executable, uri]);
       const output = child.output();
+      await until(() => ignoresHangup(child.pid));
       const timer = setInterval(() => end(child, "SIGHUP").catch(() => {}), 50);
       const { code, stderr } = await output;
       clearInterval(timer);
@@ -89,6 +90,13 @@ for (const user of users) {
       assert((await Deno.stat(`${bed.work}/nohup.sqsh`)).size > 1_000_000);
     });
   });
+}
+
+/** Whether a process has got so far that it ignores SIGHUP, which is the first bit (proc_pid_status(5)). */
+async function ignoresHangup(pid: number): Promise<boolean> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const [, last = "0"] = /^SigIgn:\t[0-9a-f]*([0-9a-f])$/m.exec(status) ?? [];
+  return parseInt(last, 16) % 2 === 1;
 }
 
 /** Send a signal; the child may be another user's. */

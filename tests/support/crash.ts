@@ -107,8 +107,7 @@ async function makes(crashed: CrashBed, victim: Victim): Promise<void> {
   const isThere = await crashed.isThere(name);
   const key = victim.args.at(-1) ?? "";
   if (isThere) {
-    // It may have got its name, and not yet been mounted: the next start does that.
-    await crashed.enroot(["start", name, "true"]);
+    await crashed.haveMounted(name);
     await crashed.check(name, key);
   }
   // What may replace goes on where the other one is.
@@ -253,6 +252,13 @@ class CrashBed implements AsyncDisposable {
     return (await this.enroot(["list"])).split("\n").includes(container);
   }
 
+  /** A container that was killed when it had its name may not be mounted: whoever reads it next mounts it. */
+  async haveMounted(container: string): Promise<void> {
+    if ((await this.store.dataset.mounted()).has(container)) return;
+    await this.enroot(["export", "-o", "mounted.sqsh", container]);
+    await Deno.remove(`${this.store.bed.work}/mounted.sqsh`);
+  }
+
   /** A container has the tree that all have that were made of the same. */
   async check(container: string, madeOf: string): Promise<void> {
     const tree = await this.#treeOf(container);
@@ -319,8 +325,7 @@ class CrashBed implements AsyncDisposable {
 
   async #treeOf(container: string): Promise<string> {
     const path = `${this.store.dataset.path}/${container}`;
-    // A start leaves its lock.
-    const options = { owners: true, without: [".lock"], ignoreMtimeOf: [".", "./etc", "etc"] };
+    const options = { owners: true, ignoreMtimeOf: [".", "./etc", "etc"] };
     return JSON.stringify(await describeTree(path, options));
   }
 

@@ -217,7 +217,8 @@ Deno.test("zfs store: a folder that is no dataset's mount point is refused with 
     const error = assertThrows(
       () => new ZfsStore(`${folder}/x`, { warn: () => {} }),
       EnrootError,
-      `zfs create -p -o mountpoint=${folder}/x POOL/enroot/0`,
+      `zfs create -p -o mountpoint=${folder}/x -o setuid=off -o devices=off -o snapdir=disabled ` +
+        "POOL/enroot/0",
     );
     assertEquals(error.code, "no-store");
     assertThrows(() => new ZfsStore(folder, { warn: () => {} }), EnrootError, "no ZFS dataset");

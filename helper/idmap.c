@@ -137,8 +137,10 @@ static int make_namespace(uid_t uid, gid_t gid)
     for (int i = 0; i < PATIENCE / 10 && waitpid((pid_t)child, &status, WNOHANG) == 0; i++)
         nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     if (namespace < 0)
-        refuse("cannot map the ids of a user namespace: %s",
-               strerror(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : reason));
+        /* As where AppArmor takes all rights in it. */
+        refuse_with(EXIT_WITHOUT_IDMAP, "cannot map the ids of a user namespace: %s",
+                    strerror(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status)
+                                                                           : reason));
     return namespace;
 }
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* How the program ends where this kernel, or its ZFS, has no idmapped mounts: the caller then does
- * without. Any other refusal ends it with 1. */
+/* How the program ends where this kernel, or its ZFS, has no idmapped mounts, or the caller may make no
+ * user namespace: he then does without. Any other refusal ends it with 1. */
 enum { EXIT_WITHOUT_IDMAP = 3 };
 
 /*

@@ -21,7 +21,7 @@ import { leftOut } from "./left_out.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { makePool } from "./reported_build.ts";
-import { readScript, startRoot } from "./start_container.ts";
+import { readScript, startOptions, startRoot } from "./start_container.ts";
 import { configOf } from "./store.ts";
 import { formatBytes } from "./units.ts";
 
@@ -90,14 +90,11 @@ async function runBundle(context: Context, bundle: Bundle): Promise<number> {
   const { terminal, print } = context;
   const { description, folder } = bundle;
   const options = parseOptions(context.args, {
-    values: { conf: "c", rc: undefined },
-    lists: { env: "e", mount: "m" },
+    ...startOptions,
     flags: {
+      ...startOptions.flags,
       ...{ info: "i", verify: "v", extract: "x", keep: "k", quiet: "q", help: "h" },
-      ...{ root: "r", rw: "w" },
-      ...{ pid: undefined, net: undefined, ipc: undefined, uts: undefined },
     },
-    endAtOperand: true,
   });
   if (options.flag("quiet")) terminal.level = "error";
   // What a bundle left whose watcher was killed, too.

@@ -7,7 +7,7 @@
 import { UsageError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { parseOptions } from "./options.ts";
-import { readScript, startContainer } from "./start_container.ts";
+import { readScript, startContainer, startOptions } from "./start_container.ts";
 
 /** Starts a container: the process becomes its command. */
 export const command: Command = {
@@ -30,15 +30,7 @@ command runs with the PID of this process.
       --uts            give it a host name of its own
 `,
   async run(context) {
-    const options = parseOptions(context.args, {
-      values: { conf: "c", rc: undefined },
-      lists: { env: "e", mount: "m" },
-      flags: {
-        ...{ root: "r", rw: "w" },
-        ...{ pid: undefined, net: undefined, ipc: undefined, uts: undefined },
-      },
-      endAtOperand: true,
-    });
+    const options = parseOptions(context.args, startOptions);
     const [operand, ...words] = options.operands;
     if (operand === undefined) throw new UsageError("'start' needs a container name");
     const conf = options.value("conf");

@@ -42,9 +42,20 @@ import {
 import { existsSync } from "../sys/exists.ts";
 import type { Context } from "./command.ts";
 import { type ImageFile, onlyOnZfs, readImageFile, useImageFile } from "./image_file.ts";
-import type { ParsedOptions } from "./options.ts";
+import type { OptionTable, ParsedOptions } from "./options.ts";
 import { absolute } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
+
+/** The options that say how a container is started: those of `start`, and of bundles among others. */
+export const startOptions = {
+  values: { conf: "c", rc: undefined },
+  lists: { env: "e", mount: "m" },
+  flags: {
+    ...{ root: "r", rw: "w" },
+    ...{ pid: undefined, net: undefined, ipc: undefined, uts: undefined },
+  },
+  endAtOperand: true,
+} satisfies OptionTable;
 
 /** What is to be started, as the command line has it. */
 export interface StartCall {

@@ -210,10 +210,10 @@ export class ImageBuild implements AsyncDisposable {
       await file.whole;
       return summary;
     } catch (error) {
-      // Damaged bytes in the cache would fail every import to come.
       const code = error instanceof EnrootError ? error.code : "";
       // Whoever brings it may be about to find out, too, and to have it anew: then it is whole next time.
       if (arrivedWrong.has(code)) await file.whole?.catch(() => {});
+      // Damaged bytes in the cache would fail every import to come.
       if (code === "digest-mismatch" && file.failure?.() === undefined) await layer.discard?.();
       // Who brings the bytes knows better why they ended.
       throw file.failure?.() ?? error;

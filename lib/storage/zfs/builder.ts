@@ -25,7 +25,7 @@ import { type KeyLock, lockKey, type LockOptions, tryLockKey } from "./key_lock.
 import type { Layout } from "./layout.ts";
 import { type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
-import { Unfinished } from "./unfinished.ts";
+import { UnfinishedDataset } from "./unfinished_dataset.ts";
 
 /** What datasets are built with. */
 export interface BuilderOptions {
@@ -130,7 +130,7 @@ export class Builder {
    */
   async begin(
     { kind, id, from, properties }: Omit<BuildRequest, "fill" | "receive">,
-  ): Promise<Unfinished> {
+  ): Promise<UnfinishedDataset> {
     const { zfs, layout } = this.#options;
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
@@ -146,7 +146,7 @@ export class Builder {
       await this.#discard(place);
       await make();
     }
-    return new Unfinished({
+    return new UnfinishedDataset({
       ...this.#options,
       place,
       snapshot: snapshotOf(place.dataset, kinds[kind].snapshot),

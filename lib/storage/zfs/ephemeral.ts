@@ -38,6 +38,14 @@ export interface NamelessClone extends AsyncDisposable {
   named(): void;
 }
 
+/** A clone, its lock, and what lets go of that. */
+interface Begun {
+  readonly id: string;
+  readonly lock: number;
+  readonly place: Place;
+  readonly letGo: AsyncDisposableStack;
+}
+
 /** What a container was called that was removed while it was in use. */
 const removedProperty = "enroot:removed";
 
@@ -60,20 +68,11 @@ export class Ephemerals {
    * @throws {ZfsError} reason `not-found` when there is no such snapshot
    */
   async make(snapshot: SnapshotName): Promise<Ephemeral> {
-    const { mounter, layout } = this.#options;
-    const id = crypto.randomUUID();
-    const place = this.#place(id);
-    await using undo = new AsyncDisposableStack();
-    const lock = this.#lock(id);
-    undo.defer(() => {
-      Deno.removeSync(this.#lockPath(id));
-      close(lock);
-    });
-    await this.#clone(snapshot, place);
+    const { id, lock, place, letGo } = await this.#begin(snapshot);
+    await using undo = letGo;
     undo.defer(() => this.#destroy(place));
-    layout.ensureFolder(folders.ephemeral);
     makeMountPoint(place);
-    await mounter.mount(place);
+    await this.#options.mounter.mount(place);
     const owned = undo.move();
     return { id, path: pathOf(place), lock, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   }
@@ -84,7 +83,20 @@ export class Ephemerals {
    * @throws {ZfsError} as {@linkcode make}
    */
   async makeNameless(snapshot: SnapshotName): Promise<NamelessClone> {
-    const { layout } = this.#options;
+    const { place, letGo } = await this.#begin(snapshot);
+    let isNamed = false;
+    return {
+      dataset: place.dataset,
+      named: () => void (isNamed = true),
+      [Symbol.asyncDispose]: async () => {
+        if (!isNamed) letGo.defer(() => this.#destroy(place));
+        await letGo.disposeAsync();
+      },
+    };
+  }
+
+  /** Make a clone, and hold its lock until it is let go. */
+  async #begin(snapshot: SnapshotName): Promise<Begun> {
     const id = crypto.randomUUID();
     const place = this.#place(id);
     await using undo = new AsyncDisposableStack();
@@ -93,18 +105,9 @@ export class Ephemerals {
       Deno.removeSync(this.#lockPath(id));
       close(lock);
     });
+    this.#options.layout.ensureFolder(folders.ephemeral);
     await this.#clone(snapshot, place);
-    layout.ensureFolder(folders.ephemeral);
-    const owned = undo.move();
-    let isNamed = false;
-    return {
-      dataset: place.dataset,
-      named: () => void (isNamed = true),
-      [Symbol.asyncDispose]: async () => {
-        if (!isNamed) owned.defer(() => this.#destroy(place));
-        await owned.disposeAsync();
-      },
-    };
+    return { id, lock, place, letGo: undo.move() };
   }
 
   /** Destroy one; see `EphemeralStore`. */

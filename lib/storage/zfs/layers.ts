@@ -17,7 +17,7 @@ import type { LayeredBuild } from "../store.ts";
 import type { Builder } from "./builder.ts";
 import type { KeyLock, LockOptions } from "./key_lock.ts";
 import { type Layout, layoutProperty } from "./layout.ts";
-import type { Unfinished } from "./unfinished.ts";
+import type { UnfinishedDataset } from "./unfinished_dataset.ts";
 
 /** What layers are made with. */
 export interface LayersOptions {
@@ -28,7 +28,7 @@ export interface LayersOptions {
 
 /** A layer in the making, and its lock. */
 interface Begun {
-  readonly layer: Unfinished;
+  readonly layer: UnfinishedDataset;
   readonly lock: KeyLock;
 }
 
@@ -141,7 +141,11 @@ export class Layers {
     return (await zfs.list([snapshot])).length > 0;
   }
 
-  async #begin(build: LayeredBuild, index: number, below?: Unfinished): Promise<Unfinished> {
+  async #begin(
+    build: LayeredBuild,
+    index: number,
+    below?: UnfinishedDataset,
+  ): Promise<UnfinishedDataset> {
     const layer = build.layers[index];
     if (layer === undefined) throw new RangeError(`there is no layer ${index}`);
     const inPlace = index === 0 ? undefined : this.#snapshot(build, index - 1);

@@ -9,7 +9,7 @@ import type { Zfs } from "../../zfs/zfs.ts";
 import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 
 /** What it is, and what it is made with. */
-export interface UnfinishedOptions {
+export interface UnfinishedDatasetOptions {
   readonly zfs: Zfs;
   readonly mounter: Mounter;
   /** What there is of it so far: a dataset that is not mounted. */
@@ -29,12 +29,12 @@ export interface UnfinishedOptions {
  * on top of one that is filled, while that is being published. Disposing of it destroys it, unless
  * it is in place.
  */
-export class Unfinished implements AsyncDisposable {
-  readonly #options: UnfinishedOptions;
+export class UnfinishedDataset implements AsyncDisposable {
+  readonly #options: UnfinishedDatasetOptions;
   #isPublished = false;
 
   /** @param options the dataset, which is this one's from now on */
-  constructor(options: UnfinishedOptions) {
+  constructor(options: UnfinishedDatasetOptions) {
     this.#options = options;
   }
 

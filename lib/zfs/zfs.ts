@@ -34,6 +34,12 @@ export interface ListOptions<Column extends string> {
 const busyTries = 5;
 const busyPause = 200;
 
+/**
+ * How many names one call has: for each that is not there it writes a line of some 300 bytes at most, and
+ * all of these have to be there still when it has ended (`keptStderr` in `process/run.ts`).
+ */
+const namesAtOnce = 48;
+
 /** The `zfs` command. Stateless: any number of calls may run at once. */
 export class Zfs {
   readonly #run: Runner;
@@ -46,12 +52,23 @@ export class Zfs {
   /**
    * The properties of datasets and snapshots.
    *
-   * @param names those that do not exist are left out
+   * @param names those that do not exist are left out; many are asked for a part at a time
    * @throws {ZfsError} on any failure but absence
    */
   async list<Column extends string>(
     names: readonly (DatasetName | SnapshotName)[],
-    { columns = [], depth, types = ["filesystem", "snapshot"] }: ListOptions<Column> = {},
+    options: ListOptions<Column> = {},
+  ): Promise<Row<Column>[]> {
+    const rows: Row<Column>[] = [];
+    for (let at = 0; at < names.length; at += namesAtOnce) {
+      rows.push(...await this.#list(names.slice(at, at + namesAtOnce), options));
+    }
+    return rows;
+  }
+
+  async #list<Column extends string>(
+    names: readonly (DatasetName | SnapshotName)[],
+    { columns = [], depth, types = ["filesystem", "snapshot"] }: ListOptions<Column>,
   ): Promise<Row<Column>[]> {
     const wanted = ["name", ...columns];
     const argv = [

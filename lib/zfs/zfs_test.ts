@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EnrootError } from "../errors.ts";
-import { CommandError } from "../process/run.ts";
+import { CommandError, keptStderr } from "../process/run.ts";
 import { type DatasetName, parseDatasetName, snapshotOf } from "./dataset.ts";
 import { classify, ZfsError, type ZfsReason } from "./error.ts";
 import { parseRows, type Runner, Zfs } from "./zfs.ts";
@@ -62,6 +62,33 @@ Deno.test("a list names its columns and datasets, and takes the absent ones out"
   assertEquals(calls, [
     "zfs list -H -p -o name,enroot:layout,origin -t filesystem,snapshot tank/a tank/b",
   ]);
+});
+
+Deno.test("of many names all are asked, and what is said of the absent ones is kept whole", async () => {
+  const names = Array.from(
+    { length: 127 },
+    (_, index) => parseDatasetName(`tank/${"x".repeat(200)}${String(index).padStart(50, "0")}`),
+  );
+  const there = names.filter((_, index) => index % 40 === 0);
+  const lengths: number[] = [];
+  const asked: string[] = [];
+  const zfs = new Zfs((argv) => {
+    const part = argv.slice(8);
+    asked.push(...part);
+    const [present, absent] = [true, false].map((isThere) =>
+      part.filter((name) => there.some((each) => each === name) === isThere)
+    ) as [string[], string[]];
+    const stderr = absent.map((name) => `cannot open '${name}': dataset does not exist\n`).join("");
+    lengths.push(stderr.length);
+    const status = { success: false, code: 1, signal: null };
+    const stdout = present.map((name) => `${name}\n`).join("");
+    return Promise.reject(new CommandError(argv, status, stderr.slice(-keptStderr), stdout));
+  });
+  assertEquals((await zfs.list(names)).map(({ name }) => name), there);
+  assertEquals(asked, names);
+  assert(Math.max(...lengths) <= keptStderr);
+  assertEquals(await zfs.list([]), []);
+  assertEquals(asked, names);
 });
 
 Deno.test("a list that fails for more than absence fails", async () => {

@@ -84,6 +84,7 @@ const victims: Readonly<Record<string, Victim>> = {
     prepare: (bed) => bed.make(),
     async next(crashed, victim) {
       if (await crashed.isThere(name)) {
+        await crashed.haveMounted(name);
         await crashed.check(name, "base.sqsh");
         return await crashed.succeed(victim);
       }
@@ -252,7 +253,7 @@ class CrashBed implements AsyncDisposable {
     return (await this.enroot(["list"])).split("\n").includes(container);
   }
 
-  /** A container that was killed when it had its name may not be mounted: whoever reads it next mounts it. */
+  /** What was about to be made or removed may not be mounted: whoever reads it next mounts it. */
   async haveMounted(container: string): Promise<void> {
     if ((await this.store.dataset.mounted()).has(container)) return;
     await this.enroot(["export", "-o", "mounted.sqsh", container]);

@@ -101,7 +101,8 @@ export async function receiveContainer(
     await sayGoOn(channel);
   } catch (error) {
     const { zfs, location } = store.parts;
-    throw isNoSpace(error) ? await noRoom(zfs, location.dataset, error) : explain(error, location);
+    if (!isNoSpace(error)) throw explain(error, location);
+    throw await noRoom("the container", { zfs, store: location.dataset }, error);
   }
   return {
     bytes,
@@ -150,7 +151,8 @@ async function makeRoom(store: ZfsStore, size: number): Promise<void> {
   await store.prune({ all: true, isDryRun: false });
   const [now] = await zfs.list([dataset], { columns: ["available"] });
   if (Number(now?.available) > size) return;
-  throw await noRoom(zfs, dataset, new Error(`${(size / 2 ** 20).toFixed(1)} MiB are needed`));
+  const needed = new Error(`${(size / 2 ** 20).toFixed(1)} MiB are needed`);
+  throw await noRoom("the container", { zfs, store: dataset }, needed);
 }
 
 function notAsked(): EnrootError {

@@ -146,6 +146,57 @@ Deno.test("zfs store: a template half-made by a killed process is taken over, ot
   assertEquals(await test.leftovers(), []);
 });
 
+Deno.test("zfs store: what is half-made and somebody's origin is set aside, and goes when it can", async () => {
+  await using test = await open();
+  await obtain(test.store, { ...request("other"), id: "cd".repeat(32) });
+  const { name: store, path } = test.dataset;
+  const half = `${store}/.templates/${id}.tmp`;
+  await zfs("create", "-u", "-o", "canmount=noauto", half);
+  for (const snapshot of ["pristine", "done", "mine"]) {
+    await zfs("snapshot", `${half}@${snapshot}`);
+    await zfs("clone", "-o", "canmount=noauto", `${half}@${snapshot}`, `${store}/.of-${snapshot}`);
+  }
+  await Deno.writeTextFile(`${path}/.locks/${id}`, "4194304\n");
+  const template = await obtain(test.store, request("content"));
+  await test.store.createContainer(name, template, { replace: false });
+  const aside = async (): Promise<number> =>
+    (await test.dataset.contents()).filter((each) => /\.tmp$/.test(each)).length;
+  assertEquals(await aside(), 1);
+  await test.store.prune({ all: false, isDryRun: false });
+  assertEquals(await aside(), 1);
+  for (const snapshot of ["pristine", "done", "mine"]) {
+    await zfs("destroy", `${store}/.of-${snapshot}`);
+  }
+  await test.store.prune({ all: false, isDryRun: false });
+  assertEquals(await aside(), 0);
+  assertEquals(test.warnings, []);
+});
+
+Deno.test("zfs store: what a killed process was about to put in a container's place is put there", async () => {
+  await using test = await open();
+  const template = await obtain(test.store, request("content"));
+  const { path } = await test.store.createContainer(name, template, { replace: false });
+  await Deno.writeTextFile(`${path}/file`, "changed");
+  const ephemeral = crypto.randomUUID();
+  const killed = async (): Promise<void> => {
+    const [origin, clone] = [`.templates/${id}@pristine`, `.ephemeral/${ephemeral}`]
+      .map((each) => `${test.dataset.name}/${each}`) as [string, string];
+    await zfs("clone", "-p", "-o", "canmount=noauto", origin, clone);
+    await Deno.writeTextFile(`${test.dataset.path}/.locks/e-${ephemeral}`, `4194304\n${name}\n`);
+  };
+  await killed();
+  // The old one is still there: it is what it was.
+  await test.again.tidyEphemerals();
+  assertEquals(await Deno.readTextFile(`${path}/file`), "changed");
+  assertEquals(await test.leftovers(), []);
+  await test.store.removeContainer(name);
+  await killed();
+  await test.again.tidyEphemerals();
+  assertEquals((await test.again.container(name))?.path, path);
+  assertEquals(await Deno.readTextFile(`${path}/file`), "content");
+  assertEquals(await test.leftovers(), []);
+});
+
 Deno.test("zfs store: a template without its snapshot is built again", async () => {
   await using test = await open();
   await obtain(test.store, request("content"));

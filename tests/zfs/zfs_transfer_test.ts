@@ -167,7 +167,7 @@ for (const user of slowUsers) {
       const before = await there.contents();
       const { code, stderr } = await here.enroot(["export", "box", "zfs://there/full"]);
       assertEquals(code, 1);
-      assertMatch(stderr, /^\[ERROR\] there: the image has no room in .* MiB are needed/m);
+      assertMatch(stderr, /^\[ERROR\] there: the container has no room in .* MiB are needed/m);
       await zfs("set", "quota=none", there.dataset.name);
       assertEquals(await there.succeed(["list"]), names);
       assertEquals(leftovers(await there.contents()), leftovers(before));

@@ -14,6 +14,7 @@ import {
   childOf,
   type DatasetName,
   lastComponent,
+  parseDatasetName,
   type SnapshotName,
   snapshotOf,
 } from "../../zfs/dataset.ts";
@@ -60,6 +61,9 @@ export interface BuildRequest {
 }
 
 const unfinished = ".tmp";
+
+/** What was unfinished and is somebody's origin: see `#setAside`. */
+const setAside = /\/(?:\.templates|\.layers)\/[0-9a-f]{64}(?:-[a-z]+)?\.[0-9a-f]{8}\.tmp$/;
 
 /** How often unmounting is tried, and how long is waited in between, in milliseconds: five seconds. */
 const busyTries = 26;
@@ -194,6 +198,9 @@ export class Builder {
         if (id !== undefined) names.add(this.lockName(kind, id));
       }
     }
+    for (const dataset of datasets) {
+      if (setAside.test(dataset)) await this.#tryDestroy(dataset as DatasetName);
+    }
     for (const name of names) {
       const [, prefix, id] = idPattern.exec(name) ?? [];
       if (id === undefined) continue;
@@ -239,12 +246,38 @@ export class Builder {
       if (!(error instanceof ZfsError && error.reason === "has-clones")) throw error;
       const snapshot = snapshotOf(dataset, kinds.layer.snapshot);
       const [row] = await zfs.list([snapshot], { columns: ["clones"] });
-      for (const name of (row?.clones ?? "").split(",").filter((each) => each !== "")) {
+      for (const name of (row?.clones ?? "").split(",").filter((each) => /^[^-]/.test(each))) {
         const id = this.#unfinishedId("layer", name);
         // What is in place, or is no layer, is not ours to take away.
-        if (id === undefined || !await this.discard("layer", id)) throw error;
+        if (id !== undefined) await this.discard("layer", id);
       }
-      await zfs.destroy(dataset, { recursive: true });
+      try {
+        await zfs.destroy(dataset, { recursive: true });
+      } catch (second) {
+        if (!(second instanceof ZfsError && second.reason === "has-clones")) throw second;
+        await this.#setAside(dataset);
+      }
+    }
+  }
+
+  /**
+   * Take what is unfinished out of the way: somebody has made a clone of it, with `zfs` or before he was
+   * killed. Where templates are for all users it may be any of them, and nobody is to wait for him. A sweep
+   * destroys it once the clone is gone.
+   */
+  async #setAside(dataset: DatasetName): Promise<void> {
+    const tag = crypto.randomUUID().slice(0, 8);
+    const aside = parseDatasetName(`${dataset.slice(0, -unfinished.length)}.${tag}${unfinished}`);
+    await this.#options.zfs.rename(dataset, aside);
+  }
+
+  /** Destroy what was set aside, if nothing is a clone of it any more. */
+  async #tryDestroy(dataset: DatasetName): Promise<void> {
+    try {
+      await this.#options.zfs.destroy(dataset, { recursive: true, tries: 1 });
+    } catch (error) {
+      if (error instanceof ZfsError && /^(?:has-clones|not-found)$/.test(error.reason)) return;
+      this.#options.warn(`cannot remove ${dataset}: ${reasonOf(error)}`);
     }
   }
 

@@ -12,11 +12,12 @@ import { reasonOf } from "../../errors.ts";
 import { AT, close, flock, must, O, openAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
 import type { Ephemeral } from "../store.ts";
-import { childOf, type DatasetName, type SnapshotName } from "../../zfs/dataset.ts";
+import { childOf, type DatasetName, lastComponent, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
-import { folders } from "./dataset_names.ts";
-import { tryLockKey } from "./key_lock.ts";
+import type { ContainerName } from "../container_name.ts";
+import { containerDataset, decodeName, folders } from "./dataset_names.ts";
+import { noteOf, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
@@ -34,6 +35,11 @@ const lockPrefix = "e-";
 /** A clone that is to be a container's. Disposing of it destroys it, unless it has got that name. */
 export interface NamelessClone extends AsyncDisposable {
   readonly dataset: DatasetName;
+  /**
+   * A container is about to be destroyed whose name it gets then: should this process be killed in between,
+   * the next command goes on.
+   */
+  replaces(container: DatasetName): void;
   /** It has got its name. */
   named(): void;
 }
@@ -83,10 +89,13 @@ export class Ephemerals {
    * @throws {ZfsError} as {@linkcode make}
    */
   async makeNameless(snapshot: SnapshotName): Promise<NamelessClone> {
-    const { place, letGo } = await this.#begin(snapshot);
+    const { id, place, letGo } = await this.#begin(snapshot);
     let isNamed = false;
     return {
       dataset: place.dataset,
+      replaces: (container) => {
+        Deno.writeTextFileSync(this.#lockPath(id), `${Deno.pid}\n${lastComponent(container)}\n`);
+      },
       named: () => void (isNamed = true),
       [Symbol.asyncDispose]: async () => {
         if (!isNamed) letGo.defer(() => this.#destroy(place));
@@ -148,19 +157,43 @@ export class Ephemerals {
     return rows.some((row) => row[removedProperty] === name);
   }
 
-  /** Destroy those whose watchers were killed, and whose containers have ended. */
+  /**
+   * Destroy those whose watchers were killed, and whose containers have ended. One that was to take the place
+   * of a container that is gone takes it.
+   */
   async tidy(): Promise<void> {
+    const { locks } = this.#options.layout;
     for (const id of this.#locked()) {
-      using lock = tryLockKey(this.#options.layout.locks, `${lockPrefix}${id}`);
+      const note = noteOf(locks, `${lockPrefix}${id}`);
+      using lock = tryLockKey(locks, `${lockPrefix}${id}`, note);
       if (lock === undefined) continue;
       try {
-        await this.#destroy(this.#place(id), 1);
+        const name = note === undefined ? undefined : decodeName(note);
+        if (name === undefined || !await this.#name(id, name)) {
+          await this.#destroy(this.#place(id), 1);
+        }
       } catch (error) {
         lock.leave();
         // A container without its watcher, still running, keeps it busy.
         if (error instanceof ZfsError && error.reason === "busy") continue;
         this.#options.warn(`cannot remove a clone that a killed process left: ${reasonOf(error)}`);
       }
+    }
+  }
+
+  /** Give one the name of a container that is gone. @returns whether it has it */
+  async #name(id: string, name: ContainerName): Promise<boolean> {
+    const { zfs } = this.#options;
+    const container = containerDataset(this.#store.dataset, name);
+    if ((await zfs.list([container])).length > 0) return false;
+    try {
+      await zfs.rename(this.#place(id).dataset, container);
+      return true;
+    } catch (error) {
+      const isOver = error instanceof ZfsError &&
+        (error.reason === "not-found" || error.reason === "exists");
+      if (isOver) return false;
+      throw error;
     }
   }
 

@@ -22,13 +22,21 @@ export function isNoSpace(error: unknown): boolean {
     isNoSpace(error.cause);
 }
 
-/** The error for want of room in a store from which nothing can go by itself any more. */
-export async function noRoom(zfs: Zfs, store: DatasetName, error: unknown): Promise<EnrootError> {
+/**
+ * The error for want of room in a store from which nothing can go by itself any more.
+ *
+ * @param what has no room, in words
+ */
+export async function noRoom(
+  what: string,
+  { zfs, store }: { readonly zfs: Zfs; readonly store: DatasetName },
+  error: unknown,
+): Promise<EnrootError> {
   const [row] = await zfs.list([store], { columns: ["available"] });
   const room = `${((Number(row?.available) || 0) / 2 ** 20).toFixed(1)} MiB`;
   return new EnrootError(
     "no-space",
-    `the image has no room in ${store}, where ${room} are free and nothing is left that could ` +
+    `${what} has no room in ${store}, where ${room} are free and nothing is left that could ` +
       `go by itself: remove containers, or raise the quota (${reasonOf(error)})`,
     { cause: error },
   );

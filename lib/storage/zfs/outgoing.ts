@@ -35,11 +35,11 @@ export interface OutgoingStream {
 export interface OutgoingContainer extends AsyncDisposable {
   /** Where its image came from. */
   readonly carried: Carried;
-  /** The template that it is a clone of. */
+  /** The template that it is a clone of, if that is of this store. */
   readonly origin: { readonly guid: string } | undefined;
   /** Its template, for one who does not have it. */
   template(): Promise<OutgoingStream>;
-  /** The difference to its template, or all of it when it has none. */
+  /** The difference to its template, or all of it when it has none here. */
   container(): Promise<OutgoingStream>;
   /** All of it, with properties, in a stream that can be kept in a file. */
   whole(): Promise<OutgoingStream>;
@@ -124,9 +124,9 @@ export async function openContainer(
   }
   let isKept = false;
   const owned = undo.move();
-  const base = origin === undefined
-    ? undefined
-    : { name: origin.name as SnapshotName, guid: origin.guid };
+  // A template that root lends is not his to send: of its clone all goes.
+  const isOwn = origin?.name.startsWith(`${location.dataset}/`) === true;
+  const base = isOwn ? { name: origin.name as SnapshotName, guid: origin.guid } : undefined;
   const streamOf = (
     snapshot: Snapshot,
     options: { readonly from?: Snapshot | undefined; readonly withProperties?: boolean } = {},
@@ -135,7 +135,7 @@ export async function openContainer(
     carried,
     origin: base,
     template() {
-      if (base === undefined) throw new Error("it is a clone of nothing");
+      if (base === undefined) throw new Error("it is a clone of nothing here");
       return streamOf(base);
     },
     container: () => streamOf(current, { from: base }),

@@ -116,9 +116,14 @@ export class Sweeper {
     return gone.map((each) => each.kind === "layer" ? { ...each, state: "cold" } : each);
   }
 
-  /** Destroy everything that is not in use: somebody needs the room now. */
-  async evictIdle(): Promise<void> {
-    await this.#evictAll(evictable(this.#describe(await this.#rows()), "room"));
+  /**
+   * Destroy everything that is not in use: somebody needs the room now.
+   *
+   * @param needed the id of a template that is about to be used
+   */
+  async evictIdle(needed?: string): Promise<void> {
+    const idle = evictable(this.#describe(await this.#rows()), "room");
+    await this.#evictAll(idle.filter(({ id }) => id !== needed));
     await this.#collectLayers(await this.#rows());
   }
 

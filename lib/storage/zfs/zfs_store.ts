@@ -1,19 +1,16 @@
 /**
  * The store on ZFS: an image is extracted once, into a template, and a container is a clone of it.
  *
- * Names, properties and states are described in `docs/zfs.md`. Whatever two callers may do at once
- * is decided by ZFS itself: of two clones with one name exactly one is made.
+ * Names, properties and states are described in `docs/zfs.md`.
  *
  * @module
  */
 
-import { EnrootError, reasonOf } from "../../errors.ts";
+import { reasonOf } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { existsSync } from "../../sys/exists.ts";
-import { type DatasetName, lastComponent, type SnapshotName } from "../../zfs/dataset.ts";
-import { ZfsError } from "../../zfs/error.ts";
+import type { DatasetName, SnapshotName } from "../../zfs/dataset.ts";
 import { Zfs } from "../../zfs/zfs.ts";
-import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.ts";
+import { noSuchTemplate } from "../container_errors.ts";
 import type { ContainerName } from "../container_name.ts";
 import type {
   Capabilities,
@@ -26,22 +23,13 @@ import type {
   TemplateRequest,
   TemplateStore,
 } from "../store.ts";
-import { containerDataset, decodeName } from "./dataset_names.ts";
 import { Builder } from "./builder.ts";
+import { Containers, isAbsent, type Replacing, useNotNoted } from "./containers.ts";
 import { explain } from "./delegation.ts";
 import { Ephemerals } from "./ephemeral.ts";
-import { holdersOf, unmountOrNameHolders } from "./holders.ts";
 import { Layers } from "./layers.ts";
 import { Layout } from "./layout.ts";
-import {
-  isMounted,
-  makeMountPoint,
-  type Mounter,
-  mounterFor,
-  pathOf,
-  type Place,
-  removeMountPoint,
-} from "./mounter.ts";
+import { type Mounter, mounterFor } from "./mounter.ts";
 import { isNoSpace, noRoom } from "./no_space.ts";
 import { locateStore, type StoreLocation } from "./store_dataset.ts";
 import { SharedTemplates, type Source, useSource } from "./shared_templates.ts";
@@ -60,6 +48,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   readonly #mounter: Mounter;
   readonly #layout: Layout;
   readonly #templates: Templates;
+  readonly #containers: Containers;
   readonly #ephemerals: Ephemerals;
   readonly #sweeper: Sweeper;
   readonly #shared: SharedTemplates | undefined;
@@ -90,6 +79,11 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     this.#sweeper = new Sweeper(this.#location.dataset, sweeps);
     this.#keepsNothing = warmSeconds === 0;
     this.#shared = SharedTemplates.open(templateStore, this.#location, parts);
+    this.#containers = new Containers(this.#location, {
+      ...parts,
+      ephemerals: this.#ephemerals,
+      hasShared: this.#shared !== undefined,
+    });
   }
 
   ready(): void {
@@ -135,30 +129,11 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   createContainer(
     name: ContainerName,
     template: TemplateReference,
-    { replace }: { readonly replace: boolean },
+    { replace }: Replacing,
   ): Promise<Container> {
-    return this.#ofTemplate(template, async (source) => {
-      const place = this.#place(name);
-      await using undo = new AsyncDisposableStack();
-      // Both programs take as long as each other, and what can be done meanwhile is done meanwhile.
-      const [cloned, touched, folder] = await Promise.allSettled([
-        replace ? this.#replace(place, source) : this.#clone(source, place.dataset, name),
-        this.#touch(source),
-        Promise.resolve().then(() => !replace && makeMountPoint(place)),
-      ]);
-      if (cloned.status === "rejected") {
-        const { reason } = cloned;
-        // Where the name is taken it is the folder of whoever took it.
-        const isOurs = !(reason instanceof EnrootError && reason.code === "exists");
-        if (isOurs && folder.status === "fulfilled" && folder.value) removeMountPoint(place);
-        throw reason;
-      }
-      undo.defer(() => this.#destroy(place));
-      if (folder.status === "rejected") throw folder.reason;
-      if (touched.status === "rejected") this.#warnOfUse(source, touched.reason);
-      await this.#mount(place);
-      undo.move();
-      return { name, path: pathOf(place) };
+    return this.#ofTemplate(template, (source) => {
+      const touch = (): Promise<void> => this.#touch(source);
+      return this.#containers.make(source, name, { replace, touch });
     });
   }
 
@@ -170,14 +145,9 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   adoptContainer(
     dataset: DatasetName,
     name: ContainerName,
-    { replace }: { readonly replace: boolean },
+    options: Replacing,
   ): Promise<Container> {
-    return this.#explained(async () => {
-      const place = this.#place(name);
-      await this.#give(dataset, place, replace);
-      await this.#mount(place);
-      return { name, path: pathOf(place) };
-    });
+    return this.#explained(() => this.#containers.adopt(dataset, name, options));
   }
 
   createEphemeral(template: TemplateReference): Promise<Ephemeral> {
@@ -188,7 +158,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
           this.#touch(source),
         ]);
         if (made.status === "rejected") throw made.reason;
-        if (touched.status === "rejected") this.#warnOfUse(source, touched.reason);
+        if (touched.status === "rejected") this.#warn(useNotNoted(source, touched.reason));
         return made.value;
       } catch (error) {
         if (isAbsent(error)) throw noSuchTemplate(source.id);
@@ -206,63 +176,21 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   }
 
   container(name: ContainerName): Promise<Container | undefined> {
-    return this.#explained(async () => {
-      const place = this.#place(name);
-      const container = { name, path: pathOf(place) };
-      if (isMounted(place)) {
-        if (
-          this.#shared === undefined || Deno.statSync(container.path).uid === this.#location.owner
-        ) {
-          return container;
-        }
-        // Root has mounted it, and sees in it what is root's as that.
-        await unmountOrNameHolders(this.#mounter, place);
-      }
-      // After a reboot nothing is mounted. A mount point says that there was a container; whether
-      // there still is, ZFS is asked only when it cannot be mounted.
-      try {
-        if (existsSync(container.path)) {
-          await this.#mount(place);
-          return container;
-        }
-      } catch (error) {
-        if (await this.#exists(place.dataset)) throw error;
-        return undefined;
-      }
-      if (!await this.#exists(place.dataset)) return undefined;
-      await this.#mount(place);
-      return container;
-    });
+    return this.#explained(() => this.#containers.find(name));
   }
 
   hasContainer(name: ContainerName): Promise<boolean> {
-    return this.#explained(async () => {
-      const place = this.#place(name);
-      return isMounted(place) || await this.#exists(place.dataset);
-    });
+    return this.#explained(() => this.#containers.has(name));
   }
 
   containers(): Promise<Container[]> {
-    return this.#explained(async () => {
-      const { dataset } = this.#location;
-      const rows = await this.#zfs.list([dataset], { depth: 1, types: ["filesystem"] });
-      return rows
-        .filter((row) => row.name !== dataset)
-        .flatMap((row) => decodeName(lastComponent(row.name as DatasetName)) ?? [])
-        .map((name) => ({ name, path: pathOf(this.#place(name)) }))
-        .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
-    });
+    return this.#explained(() => this.#containers.list());
   }
 
   removeContainer(name: ContainerName): Promise<void> {
     return this.#explained(async () => {
-      try {
-        await this.#remove(this.#place(name), name);
-        if (this.#keepsNothing) this.#hasFilled = true;
-      } catch (error) {
-        if (error instanceof ZfsError && error.reason === "not-found") throw noSuchContainer(name);
-        throw error;
-      }
+      await this.#containers.remove(name);
+      if (this.#keepsNothing) this.#hasFilled = true;
     });
   }
 
@@ -270,116 +198,50 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     return this.#explained(() => this.#ephemerals.hasAdopted(name));
   }
 
+  /** Make something of a template; for want of room it is tried once more, as when one is obtained. */
   #ofTemplate<T>(template: TemplateReference, make: (source: Source) => Promise<T>): Promise<T> {
     const own = (id: string): SnapshotName => {
       if (this.#layout.isKnown()) return this.#templates.snapshot(id);
       throw noSuchTemplate(id);
     };
-    return this.#explained(() => useSource(template, { shared: this.#shared, own }, make));
+    const use = (): Promise<T> => useSource(template, { shared: this.#shared, own }, make);
+    return this.#explained(() => this.#withRoom("the container", use, template.id));
   }
 
-  /** For want of room everything goes that is not in use, and it is tried once more. */
   async #obtain(request: TemplateRequest): Promise<Disposable | undefined> {
     if (await this.#shared?.hand(request) === true) return undefined;
-    // Several may be obtained at once: what one has filled stays filled.
-    const obtain = async (): Promise<Disposable | undefined> => {
+    return await this.#withRoom("the image", async () => {
       const lock = await this.#templates.obtain(request);
+      // Several may be obtained at once: what one has filled stays filled.
       if (lock !== undefined) this.#hasFilled = true;
       return lock;
-    };
+    });
+  }
+
+  /**
+   * For want of room everything goes that is not in use, and it is tried once more.
+   *
+   * @param what in the words of the error
+   * @param needed the id of a template that must not go
+   */
+  async #withRoom<T>(what: string, work: () => Promise<T>, needed?: string): Promise<T> {
     try {
-      return await obtain();
+      return await work();
     } catch (error) {
       if (!isNoSpace(error)) throw error;
-      await this.#sweeper.evictIdle();
+      await this.#sweeper.evictIdle(needed);
       try {
-        return await obtain();
+        return await work();
       } catch (second) {
-        throw isNoSpace(second) ? await noRoom(this.#zfs, this.#location.dataset, second) : second;
+        if (!isNoSpace(second)) throw second;
+        throw await noRoom(what, { zfs: this.#zfs, store: this.#location.dataset }, second);
       }
     }
-  }
-
-  #place(name: ContainerName): Place {
-    const { dataset, path } = this.#location;
-    return { dataset: containerDataset(dataset, name), store: path, below: name };
-  }
-
-  async #clone({ id, snapshot }: Source, dataset: DatasetName, name: string): Promise<void> {
-    try {
-      await this.#zfs.clone(snapshot, dataset);
-    } catch (error) {
-      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(name);
-      if (isAbsent(error)) throw noSuchTemplate(id);
-      throw error;
-    }
-  }
-
-  /** The new one is complete under another name before the old one goes. */
-  async #replace(place: Place, { id, snapshot }: Source): Promise<void> {
-    try {
-      await using next = await this.#ephemerals.makeNameless(snapshot);
-      await this.#give(next.dataset, place, true);
-      next.named();
-    } catch (error) {
-      if (isAbsent(error)) throw noSuchTemplate(id);
-      throw error;
-    }
-  }
-
-  /** Rename a dataset to a container's, whose place it may take. */
-  async #give(next: DatasetName, place: Place, replace: boolean): Promise<void> {
-    if (replace && await this.#exists(place.dataset)) await this.#remove(place, place.below);
-    try {
-      await this.#zfs.rename(next, place.dataset);
-    } catch (error) {
-      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(place.below);
-      throw error;
-    }
-  }
-
-  async #mount(place: Place): Promise<void> {
-    makeMountPoint(place);
-    await this.#mounter.mount(place);
-  }
-
-  /** Destroy a container, or take it out of the way when it runs. */
-  async #remove(place: Place, name: string): Promise<void> {
-    try {
-      await this.#destroy(place);
-    } catch (error) {
-      if (!(error instanceof ZfsError && error.reason === "busy")) throw error;
-      const holders = holdersOf(place.dataset, pathOf(place));
-      await this.#ephemerals.adopt(place.dataset, name);
-      removeMountPoint(place);
-      this.#warn(`container '${name}' is still in use by ${holders}: it goes when that has ended`);
-    }
-  }
-
-  async #destroy(place: Place): Promise<void> {
-    await unmountOrNameHolders(this.#mounter, place);
-    // First, because without its folder it is found all the same, and nobody looks for the folder alone.
-    try {
-      removeMountPoint(place);
-    } catch (error) {
-      // Somebody wrote into the folder while nothing was mounted on it.
-      this.#warn(`the folder of a removed container stays: ${reasonOf(error)}`);
-    }
-    await this.#zfs.destroy(place.dataset, { recursive: true });
   }
 
   /** Note the use of a template, where that is for this user to do. */
   async #touch({ id, isOwn }: Source): Promise<void> {
     if (isOwn) await this.#templates.touch(id);
-  }
-
-  /** A use that is not noted makes a template look older than it is, no more. */
-  #warnOfUse({ id }: Source, error: unknown): void {
-    this.#warn(`the use of template ${id} is not noted: ${reasonOf(error)}`);
-  }
-
-  async #exists(dataset: DatasetName): Promise<boolean> {
-    return (await this.#zfs.list([dataset])).length > 0;
   }
 
   /** Whatever ZFS refuses for want of permission, with what an administrator has to do. */
@@ -390,8 +252,4 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       throw explain(error, this.#location);
     }
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof ZfsError && error.reason === "not-found";
 }

@@ -1,0 +1,257 @@
+/**
+ * Containers: datasets right below the store's, each the clone of a template.
+ *
+ * Whatever two callers may do at once is decided by ZFS itself: of two clones with one name exactly one
+ * is made.
+ *
+ * @module
+ */
+
+import { EnrootError, reasonOf } from "../../errors.ts";
+import { existsSync } from "../../sys/exists.ts";
+import { type DatasetName, lastComponent } from "../../zfs/dataset.ts";
+import { ZfsError } from "../../zfs/error.ts";
+import type { Zfs } from "../../zfs/zfs.ts";
+import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.ts";
+import type { ContainerName } from "../container_name.ts";
+import type { Container } from "../store.ts";
+import { containerDataset, decodeName } from "./dataset_names.ts";
+import type { Ephemerals } from "./ephemeral.ts";
+import { holdersOf, unmountOrNameHolders } from "./holders.ts";
+import {
+  isMounted,
+  makeMountPoint,
+  type Mounter,
+  pathOf,
+  type Place,
+  removeMountPoint,
+} from "./mounter.ts";
+import type { Source } from "./shared_templates.ts";
+import type { StoreLocation } from "./store_dataset.ts";
+
+/** What they are made with. */
+export interface ContainersOptions {
+  readonly zfs: Zfs;
+  readonly mounter: Mounter;
+  readonly ephemerals: Ephemerals;
+  readonly warn: (message: string) => void;
+  /** Whether some may be clones of templates that root lends. */
+  readonly hasShared: boolean;
+}
+
+/** Whether a container may take the place of one that is there. */
+export interface Replacing {
+  readonly replace: boolean;
+}
+
+/** The containers of a store. */
+export class Containers {
+  readonly #store: StoreLocation;
+  readonly #options: ContainersOptions;
+
+  constructor(store: StoreLocation, options: ContainersOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /**
+   * Make one of a template, and mount it.
+   *
+   * @param touch notes the use of the template, meanwhile; that it fails is a warning
+   * @throws {EnrootError} code `exists` when the name is taken, `no-template` when there is no such
+   * template; {@linkcode ZfsError}. Nothing is left of it then
+   */
+  async make(
+    source: Source,
+    name: ContainerName,
+    { replace, touch }: Replacing & { readonly touch: () => Promise<void> },
+  ): Promise<Container> {
+    const place = this.#place(name);
+    await using undo = new AsyncDisposableStack();
+    // Both programs take as long as each other, and what can be done meanwhile is done meanwhile.
+    const [cloned, touched, folder] = await Promise.allSettled([
+      replace ? this.#replace(place, source) : this.#clone(source, place),
+      touch(),
+      Promise.resolve().then(() => !replace && makeMountPoint(place)),
+    ]);
+    if (cloned.status === "rejected") {
+      const { reason } = cloned;
+      // Where the name is taken it is the folder of whoever took it.
+      const isOurs = !(reason instanceof EnrootError && reason.code === "exists");
+      if (isOurs && folder.status === "fulfilled" && folder.value) removeMountPoint(place);
+      throw reason;
+    }
+    undo.defer(() => this.#destroy(place));
+    if (folder.status === "rejected") throw folder.reason;
+    if (touched.status === "rejected") this.#options.warn(useNotNoted(source, touched.reason));
+    await this.#mount(place);
+    undo.move();
+    return { name, path: pathOf(place) };
+  }
+
+  /**
+   * Give a finished dataset of this store a container's name, and mount it.
+   *
+   * @throws {EnrootError} code `exists` when the name is taken; the dataset is as it was
+   */
+  async adopt(
+    dataset: DatasetName,
+    name: ContainerName,
+    { replace }: Replacing,
+  ): Promise<Container> {
+    const place = this.#place(name);
+    await this.#give(dataset, place, replace);
+    await this.#mount(place);
+    return { name, path: pathOf(place) };
+  }
+
+  /** One by its name, mounted; `undefined` when there is none. @throws {EnrootError} */
+  async find(name: ContainerName): Promise<Container | undefined> {
+    const place = this.#place(name);
+    const container = { name, path: pathOf(place) };
+    if (isMounted(place)) {
+      const isRight = !this.#options.hasShared ||
+        Deno.statSync(container.path).uid === this.#store.owner;
+      if (isRight) return container;
+      // Root has mounted it, and sees in it what is root's as that.
+      await unmountOrNameHolders(this.#options.mounter, place);
+    }
+    // After a reboot nothing is mounted. A mount point says that there was a container; whether
+    // there still is, ZFS is asked only when it cannot be mounted.
+    try {
+      if (existsSync(container.path)) {
+        await this.#mount(place);
+        return container;
+      }
+    } catch (error) {
+      if (await this.#exists(place.dataset)) throw error;
+      return undefined;
+    }
+    if (!await this.#exists(place.dataset)) return undefined;
+    await this.#mount(place);
+    return container;
+  }
+
+  /** Whether there is one of this name; it is not mounted. @throws {ZfsError} */
+  async has(name: ContainerName): Promise<boolean> {
+    const place = this.#place(name);
+    return isMounted(place) || await this.#exists(place.dataset);
+  }
+
+  /** All, by name. @throws {ZfsError} */
+  async list(): Promise<Container[]> {
+    const { dataset } = this.#store;
+    const rows = await this.#options.zfs.list([dataset], { depth: 1, types: ["filesystem"] });
+    return rows
+      .filter((row) => row.name !== dataset)
+      .flatMap((row) => decodeName(lastComponent(row.name as DatasetName)) ?? [])
+      .map((name) => ({ name, path: pathOf(this.#place(name)) }))
+      .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  }
+
+  /**
+   * Destroy one; one that is in use loses its name now, and goes later.
+   *
+   * @throws {EnrootError} code `not-found`; {@linkcode ZfsError}
+   */
+  async remove(name: ContainerName): Promise<void> {
+    try {
+      await this.#remove(this.#place(name));
+    } catch (error) {
+      if (isAbsent(error)) throw noSuchContainer(name);
+      throw error;
+    }
+  }
+
+  #place(name: ContainerName): Place {
+    const { dataset, path } = this.#store;
+    return { dataset: containerDataset(dataset, name), store: path, below: name };
+  }
+
+  async #clone({ id, snapshot }: Source, { dataset, below }: Place): Promise<void> {
+    try {
+      await this.#options.zfs.clone(snapshot, dataset);
+    } catch (error) {
+      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(below);
+      if (isAbsent(error)) throw noSuchTemplate(id);
+      throw error;
+    }
+  }
+
+  /** The new one is complete under another name before the old one goes. */
+  async #replace(place: Place, { id, snapshot }: Source): Promise<void> {
+    try {
+      await using next = await this.#options.ephemerals.makeNameless(snapshot);
+      await this.#give(next.dataset, place, true, () => next.replaces(place.dataset));
+      next.named();
+    } catch (error) {
+      if (isAbsent(error)) throw noSuchTemplate(id);
+      throw error;
+    }
+  }
+
+  /** Rename a dataset to a container's, whose place it may take. */
+  async #give(
+    next: DatasetName,
+    place: Place,
+    replace: boolean,
+    beforeRemoval: () => void = () => {},
+  ): Promise<void> {
+    if (replace && await this.#exists(place.dataset)) {
+      beforeRemoval();
+      await this.#remove(place);
+    }
+    try {
+      await this.#options.zfs.rename(next, place.dataset);
+    } catch (error) {
+      if (error instanceof ZfsError && error.reason === "exists") throw nameTaken(place.below);
+      throw error;
+    }
+  }
+
+  async #mount(place: Place): Promise<void> {
+    makeMountPoint(place);
+    await this.#options.mounter.mount(place);
+  }
+
+  /** Destroy a container, or take it out of the way when it runs. */
+  async #remove(place: Place): Promise<void> {
+    try {
+      await this.#destroy(place);
+    } catch (error) {
+      if (!(error instanceof ZfsError && error.reason === "busy")) throw error;
+      const holders = holdersOf(place.dataset, pathOf(place));
+      await this.#options.ephemerals.adopt(place.dataset, place.below);
+      removeMountPoint(place);
+      this.#options.warn(
+        `container '${place.below}' is still in use by ${holders}: it goes when that has ended`,
+      );
+    }
+  }
+
+  async #destroy(place: Place): Promise<void> {
+    await unmountOrNameHolders(this.#options.mounter, place);
+    // First, because without its folder it is found all the same, and nobody looks for the folder alone.
+    try {
+      removeMountPoint(place);
+    } catch (error) {
+      // Somebody wrote into the folder while nothing was mounted on it.
+      this.#options.warn(`the folder of a removed container stays: ${reasonOf(error)}`);
+    }
+    await this.#options.zfs.destroy(place.dataset, { recursive: true });
+  }
+
+  async #exists(dataset: DatasetName): Promise<boolean> {
+    return (await this.#options.zfs.list([dataset])).length > 0;
+  }
+}
+
+/** A use that is not noted makes a template look older than it is, no more. */
+export function useNotNoted({ id }: Source, error: unknown): string {
+  return `the use of template ${id} is not noted: ${reasonOf(error)}`;
+}
+
+/** Whether a failure is that something is not there. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof ZfsError && error.reason === "not-found";
+}

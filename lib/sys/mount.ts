@@ -47,6 +47,10 @@ const libc = bindLibc({
   syscall: { parameters: ["i64", "buffer", "buffer"], result: "i64" },
 });
 
+const inThread = bindLibc({
+  umount2: { parameters: ["buffer", "i32"], result: "i32", nonblocking: true },
+});
+
 function optional(text: string | undefined): CString | null {
   return text === undefined ? null : cstring(text);
 }
@@ -81,6 +85,18 @@ export function mount({ source, target, type, flags, data }: MountCall, subject 
 /** umount2(2). @throws {SysError} */
 export function unmount(target: string, flags = 0): void {
   checked("umount", target, () => libc.umount2(cstring(target), flags));
+}
+
+/**
+ * The same, in a thread of its own: the kernel first writes what was written to the file system. This
+ * thread goes on meanwhile, and must not leave its mount namespace.
+ *
+ * @throws {SysError}
+ */
+export async function unmountInThread(target: string, flags = 0): Promise<void> {
+  const path = cstring(target);
+  // The error's number is that thread's: what failed is done once more here.
+  if (await inThread.umount2(path, flags) !== 0) unmount(target, flags);
 }
 
 /**

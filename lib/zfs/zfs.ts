@@ -89,9 +89,10 @@ export class Zfs {
     return parseRows<Column>(output, wanted);
   }
 
-  /** Set properties of a dataset. @throws {ZfsError} */
-  async set(dataset: DatasetName, properties: Properties): Promise<void> {
-    await this.#do(["set", ...assignments(properties), dataset]);
+  /** Set properties of a dataset, or of several. @throws {ZfsError} */
+  async set(datasets: DatasetName | readonly DatasetName[], properties: Properties): Promise<void> {
+    const names = typeof datasets === "string" ? [datasets] : datasets;
+    if (names.length > 0) await this.#do(["set", ...assignments(properties), ...names]);
   }
 
   /** Make a file system, and do not mount it. @throws {ZfsError} reason `exists` when it is there */

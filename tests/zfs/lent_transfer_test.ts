@@ -6,10 +6,11 @@ import { TestDataset, zfs } from "../support/zfs_bed.ts";
 
 Deno.test("zfs:// of a container whose template root lends", async (t) => {
   await using stack = new AsyncDisposableStack();
+  // First: it is to be mounted on both hosts.
+  const shared = stack.use(await TestDataset.make(0, ["setuid=off", "devices=off"]));
   const here = stack.use(await Host.make("plain user"));
   const there = stack.use(await Host.make("plain user"));
   stack.use(await startSshd(there, here));
-  const shared = stack.use(await TestDataset.make(0, ["setuid=off", "devices=off"]));
   await zfs("allow", "-e", "clone", shared.name);
   const lends = ["ENROOT_STORAGE_BACKEND zfs", `ENROOT_TEMPLATE_STORE ${shared.name}`];
   await here.configure(lends);

@@ -178,10 +178,11 @@ Deno.test("zfs store: what a killed process was about to put in a container's pl
   const { path } = await test.store.createContainer(name, template, { replace: false });
   await Deno.writeTextFile(`${path}/file`, "changed");
   const ephemeral = crypto.randomUUID();
+  await zfs("create", "-u", "-o", "canmount=off", `${test.dataset.name}/.ephemeral`);
   const killed = async (): Promise<void> => {
     const [origin, clone] = [`.templates/${id}@pristine`, `.ephemeral/${ephemeral}`]
       .map((each) => `${test.dataset.name}/${each}`) as [string, string];
-    await zfs("clone", "-p", "-o", "canmount=noauto", origin, clone);
+    await zfs("clone", "-o", "canmount=noauto", origin, clone);
     await Deno.writeTextFile(`${test.dataset.path}/.locks/e-${ephemeral}`, `4194304\n${name}\n`);
   };
   await killed();

@@ -1,8 +1,8 @@
 /**
  * Building datasets that appear whole: templates and layers.
  *
- * Each is filled as `<name>.tmp`, snapshotted, unmounted, made read-only, and renamed into place: under
- * its own name it is whole. Whoever builds it holds its lock. A `.tmp` without a holder is what a
+ * Each is filled as `<name>.tmp`, snapshotted, unmounted, made read-only, and renamed into place (layers
+ * are made read-only a little later, see `layers.ts`): under its own name it is whole. Whoever builds it holds its lock. A `.tmp` without a holder is what a
  * killed process left; whoever wants it next, or builds anything later, destroys it.
  *
  * @module
@@ -123,7 +123,7 @@ export class Builder {
     if (request.receive !== undefined) return await this.#receive(request, request.receive);
     await using building = await this.begin(request);
     await building.fill(request.fill);
-    await building.publish();
+    await building.publish({ isReadonly: true });
   }
 
   /**

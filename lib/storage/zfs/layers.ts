@@ -10,7 +10,7 @@
 
 import { EnrootError } from "../../errors.ts";
 import { hexOf } from "../../oci/digest.ts";
-import type { SnapshotName } from "../../zfs/dataset.ts";
+import { type DatasetName, datasetOf, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { LayeredBuild } from "../store.ts";
@@ -59,7 +59,9 @@ export class Layers {
   ): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {
-        await this.#buildMissing(build, options);
+        const writable = await this.#buildMissing(build, options);
+        // All in one call. What they hold for others is in their snapshots, and stays as it is anyway.
+        await this.#options.zfs.set(writable, { readonly: "on" });
         const top = build.layers.length - 1;
         return await use(top < 0 ? undefined : this.#snapshot(build, top));
       } catch (error) {
@@ -82,10 +84,12 @@ export class Layers {
    * Build what is missing. A layer is begun as soon as the one below has its snapshot; unmounting that
    * and putting it in place goes on meanwhile. Its lock is taken before, so that there nobody else can have
    * begun it.
+   *
+   * @returns those that are not read-only yet: built now, or left so by a killed process
    */
-  async #buildMissing(build: LayeredBuild, options: LockOptions): Promise<void> {
+  async #buildMissing(build: LayeredBuild, options: LockOptions): Promise<DatasetName[]> {
     const { builder } = this.#options;
-    const first = await this.#firstMissing(build, options.signal);
+    const { first, writable } = await this.#firstMissing(build, options.signal);
     if (first < build.layers.length) build.begin(first);
     await using held = new AsyncDisposableStack();
     let hasBuilt = false;
@@ -108,6 +112,7 @@ export class Layers {
         await publishing;
         below = { layer, lock };
         hasBuilt = true;
+        writable.push(builder.dataset("layer", this.#id(build, index)));
       }
     } catch (error) {
       // When the next cannot be begun, this one is whole all the same.
@@ -115,17 +120,28 @@ export class Layers {
       throw error;
     }
     await publish(below);
+    return writable;
   }
 
   /** Where one is, all below it are: it is their clone. */
-  async #firstMissing(build: LayeredBuild, signal: AbortSignal): Promise<number> {
+  async #firstMissing(
+    build: LayeredBuild,
+    signal: AbortSignal,
+  ): Promise<{ readonly first: number; readonly writable: DatasetName[] }> {
     const { zfs, layout } = this.#options;
     const snapshots = build.layers.map((_, index) => this.#snapshot(build, index));
-    const rows = await zfs.list([layout.layers, ...snapshots], { columns: [layoutProperty] });
+    const datasets = snapshots.map(datasetOf);
+    const rows = await zfs.list([layout.layers, ...datasets, ...snapshots], {
+      columns: [layoutProperty, "readonly"],
+    });
     const wasOurs = await layout.ensure("layers", rows, signal);
-    if (!wasOurs) return 0;
-    const there = new Set<string>(rows.map(({ name }) => name));
-    return snapshots.findLastIndex((snapshot) => there.has(snapshot)) + 1;
+    if (!wasOurs) return { first: 0, writable: [] };
+    const there = new Map<string, string>(rows.map(({ name, readonly }) => [name, readonly]));
+    const first = snapshots.findLastIndex((snapshot) => there.has(snapshot)) + 1;
+    return {
+      first,
+      writable: datasets.slice(0, first).filter((name) => there.get(name) === "off"),
+    };
   }
 
   /** Whether a layer has been built meanwhile; what is unfinished of it is destroyed. */
@@ -174,6 +190,6 @@ export class Layers {
 
 /** Put a layer in place and let go of it. */
 async function publish(begun: Begun | undefined): Promise<void> {
-  await begun?.layer.publish();
+  await begun?.layer.publish({ isReadonly: false });
   begun?.lock[Symbol.dispose]();
 }

@@ -12,7 +12,7 @@ import { helperPath } from "../../process/assets.ts";
 import { CommandError, runBriefly } from "../../process/run.ts";
 import { AT, close, E, mkdirAt, must, O, openAt, openBeneath, unlinkAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
-import { mount, MS, UMOUNT_NOFOLLOW, unmount } from "../../sys/mount.ts";
+import { mount, MS, UMOUNT_NOFOLLOW, unmountInThread } from "../../sys/mount.ts";
 import { mountAt } from "../../sys/mountinfo.ts";
 import type { DatasetName } from "../../zfs/dataset.ts";
 
@@ -123,8 +123,8 @@ class RootMounter implements Mounter {
   }
 
   unmount(place: Place): Promise<void> {
-    return attempt(() => {
-      if (isMounted(place)) unmount(pathOf(place), UMOUNT_NOFOLLOW);
+    return attempt(async () => {
+      if (isMounted(place)) await unmountInThread(pathOf(place), UMOUNT_NOFOLLOW);
     });
   }
 }
@@ -153,11 +153,13 @@ class HelperMounter implements Mounter {
   }
 }
 
-/** Work without waits as a promise; a failed system call as the error of this module. */
-function attempt(work: () => void): Promise<void> {
-  return new Promise<void>((resolve) => resolve(work())).catch((error) => {
+/** A failed system call as the error of this module. */
+async function attempt(work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
     throw new EnrootError("cannot-mount", `cannot mount or unmount ${reasonOf(error)}`, {
       cause: error,
     });
-  });
+  }
 }

@@ -58,15 +58,15 @@ export class UnfinishedDataset implements AsyncDisposable {
   }
 
   /**
-   * Put it in place, unmounted and read-only. What is a clone of its snapshot stays one.
+   * Put it in place, unmounted, and read-only or not yet. What is a clone of its snapshot stays one.
    *
    * @throws {ZfsError} reason `exists` when it was built by somebody else; what unmounting throws
    */
-  async publish(): Promise<void> {
+  async publish({ isReadonly }: { readonly isReadonly: boolean }): Promise<void> {
     const { zfs, place, name } = this.#options;
     await this.#options.unmount();
     removeMountPoint(place);
-    await zfs.set(place.dataset, { readonly: "on" });
+    if (isReadonly) await zfs.set(place.dataset, { readonly: "on" });
     await zfs.rename(place.dataset, name);
     this.#isPublished = true;
   }

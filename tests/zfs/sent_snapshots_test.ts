@@ -13,7 +13,7 @@ Deno.test("of snapshots whose senders were killed a sweep takes those that nothi
   });
   const { layout } = store.parts;
   await zfs("create", "-u", `${dataset.name}/box`);
-  await Deno.writeTextFile(`${layout.locks}/layout`, "");
+  layout.locks.write("layout", "");
   const box = childOf(parseDatasetName(dataset.name), "box");
   const left = async (): Promise<string[]> =>
     (await dataset.contents()).flatMap((each) => /@enroot-[a-z]+-/.exec(each) ?? []);
@@ -37,5 +37,5 @@ Deno.test("of snapshots whose senders were killed a sweep takes those that nothi
   // A container that is gone takes its snapshots along, and the next sweep the locks.
   await zfs("destroy", "-r", box);
   await store.prune({ all: true, isDryRun: false });
-  assertEquals([...Deno.readDirSync(layout.locks)].map(({ name }) => name), ["layout"]);
+  assertEquals(layout.locks.names(), ["layout"]);
 });

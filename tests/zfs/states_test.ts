@@ -5,6 +5,7 @@ import { EnrootError } from "../../lib/errors.ts";
 import { parseContainerName } from "../../lib/storage/container_name.ts";
 import type { LayeredBuild, TemplateRequest } from "../../lib/storage/store.ts";
 import { tryLockKey } from "../../lib/storage/zfs/key_lock.ts";
+import { StoreFolder } from "../../lib/storage/zfs/store_folder.ts";
 import { ZfsStore, type ZfsStoreOptions } from "../../lib/storage/zfs/zfs_store.ts";
 import { run } from "../support/command.ts";
 import { obtain } from "../support/obtain.ts";
@@ -112,8 +113,9 @@ Deno.test("every state of a template, and what ends it", async () => {
     ].join("\n"),
   ]);
   await using held = new AsyncDisposableStack();
+  const locks = new StoreFolder(dataset.path, ".locks");
   for (const [index, { isLocked }] of rows.entries()) {
-    const lock = isLocked ? tryLockKey(`${dataset.path}/.locks`, idOf(index)) : undefined;
+    const lock = isLocked ? tryLockKey(locks, idOf(index)) : undefined;
     if (lock !== undefined) {
       held.use({ [Symbol.asyncDispose]: () => Promise.resolve(lock.leave()) });
     }

@@ -4,6 +4,7 @@ import { parseContainerName } from "../../lib/storage/container_name.ts";
 import type { TemplateRequest } from "../../lib/storage/store.ts";
 import { ZfsStore } from "../../lib/storage/zfs/zfs_store.ts";
 import { storageSuite, type TestStore } from "../storage_suite.ts";
+import { run } from "../support/command.ts";
 import { obtain } from "../support/obtain.ts";
 import { TestDataset, zfs } from "../support/zfs_bed.ts";
 
@@ -279,10 +280,17 @@ Deno.test("zfs store: a folder that is no dataset's mount point is refused with 
   }
 });
 
-Deno.test("zfs store: the store of one user is refused to another, and not to root", async () => {
+Deno.test("zfs store: a user's store is refused to others but root, who fills nothing in it", async () => {
   await using dataset = await TestDataset.make(4711);
   const open = (uid: number): ZfsStore => new ZfsStore(dataset.path, { warn: () => {}, uid });
   const error = assertThrows(() => open(4712), EnrootError, "belongs to uid 4711");
   assertEquals(error.code, "not-owner");
   assertEquals(await open(0).containers(), []);
+  const refused = await assertRejects(() => obtain(open(0), request("content")), EnrootError);
+  assertEquals(refused.code, "not-owner");
+  const inside = (await dataset.contents()).filter((each) => each !== ".templates");
+  assertEquals(inside, []);
+  // What root had to make all the same is the user's.
+  const files = await run(["find", dataset.path, "-mindepth", "1", "-printf", "%P %U\n"]);
+  assertEquals(files.trim().split("\n").sort(), [".locks 4711", ".locks/layout 4711"]);
 });

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { reasonOf } from "../../errors.ts";
+import { EnrootError, reasonOf } from "../../errors.ts";
 import { existsSync } from "../../sys/exists.ts";
 import {
   childOf,
@@ -34,6 +34,8 @@ export interface BuilderOptions {
   readonly mounter: Mounter;
   readonly layout: Layout;
   readonly warn: (message: string) => void;
+  /** Who builds: root, or the owner of the store. */
+  readonly uid: number;
 }
 
 /** What kinds there are: the folder they are in, the snapshot that makes them whole, their locks. */
@@ -108,16 +110,16 @@ export class Builder {
 
   /** The names of the locks of templates that are, or were, being built. */
   lockedTemplates(): string[] {
-    return [...Deno.readDirSync(this.#options.layout.locks)]
-      .map(({ name }) => name)
+    return this.#options.layout.locks.names()
       .filter((name) => idPattern.test(name) && !name.startsWith(kinds.layer.lockPrefix));
   }
 
   /**
    * Build one; the caller has its lock, and there is none, not even unfinished.
    *
-   * @throws {ZfsError} reason `not-found` when what it is to be a clone of is gone, `exists` when it
-   * was built by somebody else all the same; what `fill` throws. Nothing is left of it then
+   * @throws {EnrootError} code `not-owner` when root is to fill another user's store; {@linkcode ZfsError}
+   * reason `not-found` when what it is to be a clone of is gone, `exists` when it was built by somebody
+   * else all the same; what `fill` throws. Nothing is left of it then
    */
   async build(request: BuildRequest): Promise<void> {
     if (request.receive !== undefined) return await this.#receive(request, request.receive);
@@ -130,12 +132,13 @@ export class Builder {
    * Begin one, empty or as a clone; the same holds as for {@linkcode Builder.build}.
    *
    * @returns what is to be filled and published
-   * @throws {ZfsError} as that does
+   * @throws {EnrootError} as that does
    */
   async begin(
     { kind, id, from, properties }: Omit<BuildRequest, "fill" | "receive">,
   ): Promise<UnfinishedDataset> {
     const { zfs, layout } = this.#options;
+    this.#refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     const make = (): Promise<void> =>
@@ -165,6 +168,7 @@ export class Builder {
     receive: (snapshot: SnapshotName) => Promise<Properties>,
   ): Promise<void> {
     const { zfs, layout } = this.#options;
+    this.#refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     await using undo = new AsyncDisposableStack();
@@ -173,6 +177,22 @@ export class Builder {
     await zfs.set(place.dataset, { readonly: "on", ...properties, ...more });
     await zfs.rename(place.dataset, this.dataset(kind, id));
     undo.move();
+  }
+
+  /**
+   * What root fills is root's, and of no use to the owner of a store; who can move folders in it while
+   * root writes, besides, could have root write elsewhere.
+   *
+   * @throws {EnrootError} code `not-owner`
+   */
+  #refuseForOthers(): void {
+    const { dataset, owner } = this.#store;
+    if (this.#options.uid === owner) return;
+    throw new EnrootError(
+      "not-owner",
+      `the image is not in ${dataset}, which belongs to uid ${owner}, and what root fills there would be ` +
+        `of no use to that user: run this as uid ${owner}, or with a store of root's own`,
+    );
   }
 
   /**
@@ -191,7 +211,7 @@ export class Builder {
    */
   async tidy(datasets: readonly string[] = []): Promise<void> {
     const { locks } = this.#options.layout;
-    const names = new Set([...Deno.readDirSync(locks)].map(({ name }) => name));
+    const names = new Set(locks.names());
     for (const dataset of datasets) {
       for (const kind of ["template", "layer"] as const) {
         const id = this.#unfinishedId(kind, dataset);

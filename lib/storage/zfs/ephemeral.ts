@@ -9,8 +9,7 @@
  */
 
 import { reasonOf } from "../../errors.ts";
-import { AT, close, flock, must, O, openAt } from "../../sys/at.ts";
-import { cstring } from "../../sys/libc.ts";
+import { close, flock, must } from "../../sys/at.ts";
 import type { Ephemeral } from "../store.ts";
 import { childOf, type DatasetName, lastComponent, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
@@ -30,7 +29,11 @@ export interface EphemeralsOptions {
   readonly warn: (message: string) => void;
 }
 
-const lockPrefix = "e-";
+const lockPattern = /^e-([0-9a-f-]{36})$/;
+
+function lockName(id: string): string {
+  return `e-${id}`;
+}
 
 /** A clone that is to be a container's. Disposing of it destroys it, unless it has got that name. */
 export interface NamelessClone extends AsyncDisposable {
@@ -89,12 +92,13 @@ export class Ephemerals {
    * @throws {ZfsError} as {@linkcode make}
    */
   async makeNameless(snapshot: SnapshotName): Promise<NamelessClone> {
+    const { layout } = this.#options;
     const { id, place, letGo } = await this.#begin(snapshot);
     let isNamed = false;
     return {
       dataset: place.dataset,
       replaces: (container) => {
-        Deno.writeTextFileSync(this.#lockPath(id), `${Deno.pid}\n${lastComponent(container)}\n`);
+        layout.locks.write(lockName(id), `${Deno.pid}\n${lastComponent(container)}\n`);
       },
       named: () => void (isNamed = true),
       [Symbol.asyncDispose]: async () => {
@@ -111,7 +115,7 @@ export class Ephemerals {
     await using undo = new AsyncDisposableStack();
     const lock = this.#lock(id);
     undo.defer(() => {
-      Deno.removeSync(this.#lockPath(id));
+      this.#options.layout.locks.remove(lockName(id));
       close(lock);
     });
     this.#options.layout.ensureFolder(folders.ephemeral);
@@ -122,7 +126,7 @@ export class Ephemerals {
   /** Destroy one; see `EphemeralStore`. */
   async release(id: string): Promise<void> {
     await this.#destroy(this.#place(id), releaseTries);
-    Deno.removeSync(this.#lockPath(id));
+    this.#options.layout.locks.remove(lockName(id));
   }
 
   /**
@@ -140,7 +144,7 @@ export class Ephemerals {
       await zfs.set(dataset, { [removedProperty]: name });
       await zfs.rename(dataset, this.#place(id).dataset);
     } catch (error) {
-      Deno.removeSync(this.#lockPath(id));
+      this.#options.layout.locks.remove(lockName(id));
       throw error;
     } finally {
       close(lock);
@@ -162,10 +166,13 @@ export class Ephemerals {
    * of a container that is gone takes it.
    */
   async tidy(): Promise<void> {
-    const { locks } = this.#options.layout;
-    for (const id of this.#locked()) {
-      const note = noteOf(locks, `${lockPrefix}${id}`);
-      using lock = tryLockKey(locks, `${lockPrefix}${id}`, note);
+    const { layout } = this.#options;
+    for (const file of layout.lockNames()) {
+      const [, id] = lockPattern.exec(file) ?? [];
+      if (id === undefined) continue;
+      const { locks } = layout;
+      const note = noteOf(locks, lockName(id));
+      using lock = tryLockKey(locks, lockName(id), note);
       if (lock === undefined) continue;
       try {
         const name = note === undefined ? undefined : decodeName(note);
@@ -225,31 +232,11 @@ export class Ephemerals {
 
   /** By descriptor number, which another program can be given. */
   #lock(id: string): number {
-    this.#options.layout.ensureFolder(folders.locks);
-    const path = this.#lockPath(id);
-    const file = must(
-      openAt(AT.FDCWD, cstring(path), O.RDWR | O.CREAT | O.EXCL, 0o600),
-      "open",
-      path,
-    );
+    const { locks } = this.#options.layout;
+    const file = locks.make(lockName(id));
     const LOCK_EX_NB = 6;
-    must(flock(file, LOCK_EX_NB), "flock", path);
+    must(flock(file, LOCK_EX_NB), "flock", locks.describe(lockName(id)));
     return file;
-  }
-
-  #lockPath(id: string): string {
-    return `${this.#store.path}/${folders.locks}/${lockPrefix}${id}`;
-  }
-
-  #locked(): string[] {
-    try {
-      return [...Deno.readDirSync(`${this.#store.path}/${folders.locks}`)]
-        .filter(({ name }) => /^e-[0-9a-f-]{36}$/.test(name))
-        .map(({ name }) => name.slice(lockPrefix.length));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return [];
-      throw error;
-    }
   }
 
   #place(id: string): Place {

@@ -9,8 +9,7 @@
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
-import { removeIfThere } from "../../sys/exists.ts";
-import { isStillNamed } from "../../sys/lock.ts";
+import type { StoreFolder } from "./store_folder.ts";
 import { isNoSpace } from "./no_space.ts";
 
 /** A lock that is held. Disposing of it lets go and removes the file. */
@@ -35,12 +34,12 @@ const pause = 100;
  *
  * The wait ends with the holder's work, its death, or the signal.
  *
- * @param folder an existing folder of the caller's own
+ * @param folder is there
  * @param name a file name
  * @throws {EnrootError} code `cannot-write` when there can be no lock; the signal's reason
  */
 export async function lockKey(
-  folder: string,
+  folder: StoreFolder,
   name: string,
   { signal, onWait }: LockOptions,
 ): Promise<KeyLock> {
@@ -49,7 +48,7 @@ export async function lockKey(
     const lock = tryLockKey(folder, name);
     if (lock !== undefined) return lock;
     // A tidying process holds it for a moment only.
-    if (tries === 1) onWait?.(holderOf(`${folder}/${name}`));
+    if (tries === 1) onWait?.(holderOf(folder, name));
     await sleep(pause, signal);
   }
 }
@@ -60,16 +59,20 @@ export async function lockKey(
  * @param note a line that is kept with it, for {@linkcode noteOf}
  * @throws as {@linkcode lockKey}
  */
-export function tryLockKey(folder: string, name: string, note?: string): KeyLock | undefined {
-  const path = `${folder}/${name}`;
+export function tryLockKey(
+  folder: StoreFolder,
+  name: string,
+  note?: string,
+): KeyLock | undefined {
   try {
     for (;;) {
-      const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+      const file = folder.open(name, { create: true });
+      if (file === undefined) throw new Error("its folder is gone");
       using undo = new DisposableStack();
       undo.use(file);
       if (!file.tryLockSync(true)) return undefined;
       // The holder before may have removed the file between our opening and our lock.
-      if (!isStillNamed(file, path)) continue;
+      if (!folder.isNamed(file, name)) continue;
       file.truncateSync();
       write(file, [String(Deno.pid), ...note === undefined ? [] : [note]]);
       const held = undo.move();
@@ -77,22 +80,24 @@ export function tryLockKey(folder: string, name: string, note?: string): KeyLock
         leave: () => held.dispose(),
         [Symbol.dispose]() {
           if (held.disposed) return;
-          removeIfThere(path);
+          folder.remove(name);
           held.dispose();
         },
       };
     }
   } catch (error) {
-    throw new EnrootError("cannot-write", `cannot lock ${path}: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    throw new EnrootError(
+      "cannot-write",
+      `cannot lock ${folder.describe(name)}: ${reasonOf(error)}`,
+      { cause: error },
+    );
   }
 }
 
 /** The line that was kept with a lock; `undefined` when there is none. */
-export function noteOf(folder: string, name: string): string | undefined {
+export function noteOf(folder: StoreFolder, name: string): string | undefined {
   try {
-    return Deno.readTextFileSync(`${folder}/${name}`).split("\n")[1] || undefined;
+    return folder.read(name)?.split("\n")[1] || undefined;
   } catch {
     return undefined;
   }
@@ -107,9 +112,9 @@ function write(file: Deno.FsFile, lines: readonly string[]): void {
   }
 }
 
-function holderOf(path: string): string {
+function holderOf(folder: StoreFolder, name: string): string {
   try {
-    const pid = Number.parseInt(Deno.readTextFileSync(path));
+    const pid = Number.parseInt(folder.read(name) ?? "");
     const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
     return `process ${pid} (${command.slice(-3).join(" ")})`;
   } catch {

@@ -1,13 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { lockKey, noteOf, tryLockKey } from "./key_lock.ts";
+import { StoreFolder } from "./store_folder.ts";
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
+async function inFolder(body: (folder: StoreFolder) => Promise<void>): Promise<void> {
+  const store = await Deno.makeTempDir();
   try {
+    const folder = new StoreFolder(store, "locks");
+    folder.ensure();
     await body(folder);
-    assertEquals([...Deno.readDirSync(folder)], []);
+    assertEquals(folder.names(), []);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(store, { recursive: true });
   }
 }
 
@@ -50,7 +53,9 @@ Deno.test("locks of different names do not meet", () =>
 
 Deno.test("a lock dies with its holder, and its file can be taken over", () =>
   inFolder(async (folder) => {
-    const script = `const file = Deno.openSync("${folder}/k", { write: true, create: true });
+    const script = `const file = Deno.openSync("${
+      folder.describe("k")
+    }", { write: true, create: true });
       file.lockSync(true); console.log("held"); await new Promise(() => setInterval(() => {}, 1000));`;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["eval", script],
@@ -76,9 +81,8 @@ Deno.test("a wait ends with its signal", () =>
     await assertRejects(() => waiting, Error, "enough");
   }));
 
-Deno.test("a line that is kept with a lock is there for whoever finds it abandoned", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+Deno.test("a line that is kept with a lock is there for whoever finds it abandoned", () =>
+  inFolder((folder) => {
     const lock = tryLockKey(folder, "key", "what it is for");
     assertEquals(noteOf(folder, "key"), "what it is for");
     lock?.leave();
@@ -86,7 +90,6 @@ Deno.test("a line that is kept with a lock is there for whoever finds it abandon
     tryLockKey(folder, "key")?.leave();
     assertEquals(noteOf(folder, "key"), undefined);
     assertEquals(noteOf(folder, "none"), undefined);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+    folder.remove("key");
+    return Promise.resolve();
+  }));

@@ -11,14 +11,13 @@
  * @module
  */
 
-import { EnrootError, reasonOf } from "../../errors.ts";
-import { existsSync } from "../../sys/exists.ts";
 import { mounts } from "../../sys/mountinfo.ts";
 import { childOf, type DatasetName, parseDatasetName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Row, Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
 import { lockKey } from "./key_lock.ts";
+import { StoreFolder } from "./store_folder.ts";
 import type { Mounter, Place } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
 
@@ -36,10 +35,12 @@ export interface LayoutOptions {
 /** The store's inner folders. */
 export class Layout {
   readonly #store: StoreLocation;
+  readonly #locks: StoreFolder;
   readonly #options: LayoutOptions;
 
   constructor(store: StoreLocation, options: LayoutOptions) {
     this.#store = store;
+    this.#locks = new StoreFolder(store.path, folders.locks, store.owner);
     this.#options = options;
   }
 
@@ -69,14 +70,20 @@ export class Layout {
     return { dataset, store: path, below: dataset.slice(store.length + 1) };
   }
 
-  /** The folder of locks; made when it is missing. @throws as {@linkcode ensureFolder} */
-  get locks(): string {
-    return this.ensureFolder(folders.locks);
+  /** The folder of locks; made when it is missing. @throws {EnrootError} code `cannot-write` */
+  get locks(): StoreFolder {
+    this.#locks.ensure();
+    return this.#locks;
+  }
+
+  /** The names of all locks and marks; where there are none, no folder is made. @throws {EnrootError} */
+  lockNames(): string[] {
+    return this.#locks.names();
   }
 
   /** Whether the mark was seen before, by any command: no process is started to tell. */
   isKnown(): boolean {
-    return existsSync(`${this.#store.path}/${folders.locks}/layout`);
+    return this.#locks.has("layout");
   }
 
   /**
@@ -101,7 +108,7 @@ export class Layout {
       else if (now[layoutProperty] !== layoutVersion) await this.#adopt(dataset, folders[kind]);
     }
     if (kind === "templates" && !this.isKnown()) {
-      Deno.writeTextFileSync(`${this.locks}/layout`, `${layoutVersion}\n`, { mode: 0o600 });
+      this.locks.write("layout", `${layoutVersion}\n`);
     }
     return wasOurs;
   }
@@ -172,23 +179,12 @@ export class Layout {
   }
 
   /**
-   * Make sure that a folder of the store is there, and is one: root, in a user's store, must not be
-   * led elsewhere.
+   * Make sure that a folder of the store is there, and is one.
    *
    * @throws {EnrootError} code `cannot-write`
    */
-  ensureFolder(name: string): string {
-    const path = `${this.#store.path}/${name}`;
-    try {
-      if (!existsSync(path)) Deno.mkdirSync(path, { mode: 0o700 });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw unusable(path, reasonOf(error));
-    }
-    if (!Deno.lstatSync(path).isDirectory) throw unusable(path, "it is no folder");
-    return path;
+  ensureFolder(name: string): void {
+    const { path, owner } = this.#store;
+    new StoreFolder(path, name, owner).ensure();
   }
-}
-
-function unusable(path: string, why: string): EnrootError {
-  return new EnrootError("cannot-write", `cannot use ${path}: ${why}`);
 }

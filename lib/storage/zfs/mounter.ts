@@ -10,7 +10,18 @@
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { helperPath } from "../../process/assets.ts";
 import { CommandError, runBriefly } from "../../process/run.ts";
-import { AT, close, E, mkdirAt, must, O, openAt, openBeneath, unlinkAt } from "../../sys/at.ts";
+import {
+  AT,
+  chownAt,
+  close,
+  E,
+  mkdirAt,
+  must,
+  O,
+  openAt,
+  openBeneath,
+  unlinkAt,
+} from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
 import { mount, MS, UMOUNT_NOFOLLOW, unmountInThread } from "../../sys/mount.ts";
 import { mountAt } from "../../sys/mountinfo.ts";
@@ -24,6 +35,9 @@ export interface Place {
   /** Where it belongs below that: plain names joined by `/`. */
   readonly below: string;
 }
+
+/** Of chown(2): leaves the group as it is. */
+const sameGroup = 0xffff_ffff;
 
 /** The code of the error when a clone of root's template would have to be shown as a user's. */
 export const withoutIdmappedMounts = "no-idmapped-mounts";
@@ -66,7 +80,8 @@ export function mounterFor(uid: number): Mounter {
 }
 
 /**
- * Make the folder that a place is mounted on, if it is not there; its parent is.
+ * Make the folder that a place is mounted on, if it is not there; its parent is. It belongs to the owner of the
+ * store, whoever makes it: the helper mounts for him on what is his.
  *
  * @returns whether it was made now
  * @throws {SysError} also when a part of the path is a symlink
@@ -74,9 +89,12 @@ export function mounterFor(uid: number): Mounter {
 export function makeMountPoint(place: Place): boolean {
   using open = new DisposableStack();
   const { parent, name } = split(place);
-  const result = mkdirAt(openFolder(open, place, parent), cstring(name), 0o700);
+  const folder = openFolder(open, place, parent);
+  const result = mkdirAt(folder, cstring(name), 0o700);
   if (result === -E.EXIST) return false;
   must(result, "mkdir", pathOf(place));
+  const owner = Deno.uid() === 0 ? Deno.statSync(place.store).uid ?? 0 : 0;
+  if (owner !== 0) must(chownAt(folder, cstring(name), owner, sameGroup), "chown", pathOf(place));
   return true;
 }
 

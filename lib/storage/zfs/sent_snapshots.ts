@@ -57,7 +57,7 @@ export async function tidySent(
   store: DatasetName,
 ): Promise<void> {
   const { locks } = layout;
-  for (const { name: file } of [...Deno.readDirSync(locks)]) {
+  for (const file of locks.names()) {
     const [, name, prefix] = lockPattern.exec(file) ?? [];
     if (name === undefined) continue;
     const container = noteOf(locks, file);

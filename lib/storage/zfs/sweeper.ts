@@ -43,6 +43,9 @@ export interface SweeperOptions {
   readonly isShared?: boolean;
 }
 
+/** The file among the locks whose time is that of the last sweep. */
+const mark = "swept";
+
 /** How long a sweep is not due again, in milliseconds. */
 const interval = 600_000;
 
@@ -61,12 +64,7 @@ export class Sweeper {
     const { layout } = this.#options;
     // A store that nothing was ever imported into has nothing to sweep.
     if (!layout.isKnown()) return false;
-    try {
-      const { mtime } = Deno.statSync(this.#mark());
-      return Date.now() - (mtime?.getTime() ?? 0) > interval;
-    } catch {
-      return true;
-    }
+    return Date.now() - (layout.locks.changed(mark)?.getTime() ?? 0) > interval;
   }
 
   /** Destroy cold templates, then under pressure also warm ones, and the layers they leave. */
@@ -235,13 +233,9 @@ export class Sweeper {
   /** A store that is full is to be swept all the same. */
   #note(): void {
     try {
-      Deno.writeTextFileSync(this.#mark(), "", { mode: 0o600 });
+      this.#options.layout.locks.write(mark, "");
     } catch (error) {
       if (!isNoSpace(error)) throw error;
     }
-  }
-
-  #mark(): string {
-    return `${this.#options.layout.locks}/swept`;
   }
 }

@@ -70,7 +70,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     this.#warn = warn;
     this.#layout = new Layout(this.#location, { zfs, mounter, warn });
     const parts = { zfs, mounter, warn, layout: this.#layout };
-    const builder = new Builder(this.#location, parts);
+    const builder = new Builder(this.#location, { ...parts, uid });
     this.parts = { ...parts, builder, location: this.#location };
     const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
     this.#templates = new Templates({ ...parts, builder, layers, isShared });

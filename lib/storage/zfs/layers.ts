@@ -32,6 +32,18 @@ interface Begun {
   readonly lock: KeyLock;
 }
 
+/**
+ * Makes something of the top layer of an image.
+ *
+ * @param top its snapshot, none for an image without layers; its name changes once `begun` is called
+ * @param begun to be called when there is a clone of it
+ * @returns of `begun`: settled when all layers are in place, which is to be waited for
+ */
+export type UseOfTop = (
+  top: SnapshotName | undefined,
+  begun: () => Promise<void>,
+) => Promise<void>;
+
 /** How often a chain is begun anew that was taken away underneath. */
 const maxTries = 3;
 
@@ -49,21 +61,12 @@ export class Layers {
    * A layer that another process is building is waited for. Layers may go as long as nothing is a
    * clone of them: when that happens before `use` has made one, the missing ones are built again.
    *
-   * @param use is given the snapshot of the top layer, none for an image without layers
    * @throws {EnrootError} code `layers-gone` when that happens over and over; what building throws
    */
-  async use(
-    build: LayeredBuild,
-    options: LockOptions,
-    use: (top: SnapshotName | undefined) => Promise<void>,
-  ): Promise<void> {
+  async use(build: LayeredBuild, options: LockOptions, use: UseOfTop): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {
-        const writable = await this.#buildMissing(build, options);
-        // All in one call. What they hold for others is in their snapshots, and stays as it is anyway.
-        await this.#options.zfs.set(writable, { readonly: "on" });
-        const top = build.layers.length - 1;
-        return await use(top < 0 ? undefined : this.#snapshot(build, top));
+        return await this.#buildAndUse(build, options, use);
       } catch (error) {
         // Put in place behind our back is what a killed process had begun to rename.
         const isOvertaken = error instanceof ZfsError &&
@@ -81,16 +84,13 @@ export class Layers {
   }
 
   /**
-   * Build what is missing. A layer is begun as soon as the one below has its snapshot; unmounting that
-   * and putting it in place goes on meanwhile. Its lock is taken before, so that there nobody else can have
-   * begun it.
-   *
-   * @returns those that are not read-only yet: built now, or left so by a killed process
+   * Build what is missing, and use the top. A layer is begun as soon as the one below has its snapshot;
+   * unmounting that and putting it in place goes on meanwhile. Its lock is taken before, so that there
+   * nobody else can have begun it.
    */
-  async #buildMissing(build: LayeredBuild, options: LockOptions): Promise<DatasetName[]> {
+  async #buildAndUse(build: LayeredBuild, options: LockOptions, use: UseOfTop): Promise<void> {
     const { builder } = this.#options;
     const { first, writable } = await this.#firstMissing(build, options.signal);
-    if (first < build.layers.length) build.begin(first);
     await using held = new AsyncDisposableStack();
     let hasBuilt = false;
     /** One that has its snapshot, and is not yet being put in place. */
@@ -119,11 +119,30 @@ export class Layers {
       await publish(below).catch(() => {});
       throw error;
     }
-    await publish(below);
-    return writable;
+    const top = build.layers.length - 1;
+    const snapshot = below?.layer.snapshot ?? (top < 0 ? undefined : this.#snapshot(build, top));
+    let finishing: Promise<void> | undefined;
+    const finish = (): Promise<void> => {
+      finishing ??= this.#finish(below, writable);
+      finishing.catch(() => {});
+      return finishing;
+    };
+    // Nor is the last one lost when what is to stand on it cannot be begun.
+    held.defer(() => finish().catch(() => {}));
+    await use(snapshot, finish);
+    await finish();
   }
 
-  /** Where one is, all below it are: it is their clone. */
+  /** Put the last one in place, and make all read-only: what they hold for others is in their snapshots. */
+  async #finish(last: Begun | undefined, writable: readonly DatasetName[]): Promise<void> {
+    await publish(last);
+    await this.#options.zfs.set(writable, { readonly: "on" });
+  }
+
+  /**
+   * The first layer to build, which is begun to be fetched with all above it, and those that are there and
+   * that a killed process has not made read-only. Where one is, all below it are: it is their clone.
+   */
   async #firstMissing(
     build: LayeredBuild,
     signal: AbortSignal,
@@ -134,10 +153,12 @@ export class Layers {
     const rows = await zfs.list([layout.layers, ...datasets, ...snapshots], {
       columns: [layoutProperty, "readonly"],
     });
-    const wasOurs = await layout.ensure("layers", rows, signal);
-    if (!wasOurs) return { first: 0, writable: [] };
-    const there = new Map<string, string>(rows.map(({ name, readonly }) => [name, readonly]));
+    const there = new Map<string, string>(
+      layout.isMarked("layers", rows) ? rows.map(({ name, readonly }) => [name, readonly]) : [],
+    );
     const first = snapshots.findLastIndex((snapshot) => there.has(snapshot)) + 1;
+    if (first < build.layers.length) build.begin(first);
+    await layout.ensure("layers", rows, signal);
     return {
       first,
       writable: datasets.slice(0, first).filter((name) => there.get(name) === "off"),

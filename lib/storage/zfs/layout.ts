@@ -90,55 +90,61 @@ export class Layout {
    * Make sure that `.templates` or `.layers` is there with the mark.
    *
    * @param rows what `zfs list` says of it, with the property; without it, it is not there
-   * @returns whether it was there, with the mark: if not, nothing is in it
    * @throws {ZfsError} when it cannot be made
    */
   async ensure(
     kind: "templates" | "layers",
     rows: readonly Row<typeof layoutProperty>[],
     signal: AbortSignal,
-  ): Promise<boolean> {
-    const { zfs } = this.#options;
-    const dataset = this[kind];
-    const wasOurs = rows.find(({ name }) => name === dataset)?.[layoutProperty] === layoutVersion;
-    if (!wasOurs) {
+  ): Promise<void> {
+    if (!this.isMarked(kind, rows)) {
       using _lock = await lockKey(this.locks, "layout.lock", { signal });
-      const [now] = await zfs.list([dataset], { columns: [layoutProperty] });
-      if (now === undefined) await this.#createMarked(dataset);
-      else if (now[layoutProperty] !== layoutVersion) await this.#adopt(dataset, folders[kind]);
+      const isAbsent = rows.every(({ name }) => name !== this[kind]);
+      if (!isAbsent || !await this.#createMarked(this[kind])) await this.#adopt(kind);
     }
     if (kind === "templates" && !this.isKnown()) {
       this.locks.write("layout", `${layoutVersion}\n`);
     }
-    return wasOurs;
+  }
+
+  /** Whether `.templates` or `.layers` is there with the mark: if not, nothing in it is ours. */
+  isMarked(kind: "templates" | "layers", rows: readonly Row<typeof layoutProperty>[]): boolean {
+    return rows.find(({ name }) => name === this[kind])?.[layoutProperty] === layoutVersion;
   }
 
   /** Make sure that `.ephemeral` is there. @throws {ZfsError} when it cannot be made */
-  ensureEphemeral(): Promise<void> {
-    return this.#create(this.ephemeral, {});
+  async ensureEphemeral(): Promise<void> {
+    await this.#create(this.ephemeral, {});
   }
 
   /** Make sure that `.receiving` is there, and its folder. @throws {ZfsError} when it cannot be made */
-  ensureReceiving(): Promise<void> {
+  async ensureReceiving(): Promise<void> {
     this.ensureFolder(folders.receiving);
-    return this.#create(this.receiving, {});
+    await this.#create(this.receiving, {});
   }
 
-  async #create(dataset: DatasetName, properties: Record<string, string>): Promise<void> {
+  /** @returns whether it was made now */
+  async #create(dataset: DatasetName, properties: Record<string, string>): Promise<boolean> {
     try {
       await this.#options.zfs.create(dataset, { canmount: "off", ...properties });
+      return true;
     } catch (error) {
       if (!(error instanceof ZfsError && error.reason === "exists")) throw error;
+      return false;
     }
   }
 
-  #createMarked(dataset: DatasetName): Promise<void> {
+  #createMarked(dataset: DatasetName): Promise<boolean> {
     return this.#create(dataset, { [layoutProperty]: layoutVersion });
   }
 
-  /** Take what is there without the mark: an admin's empty one becomes ours, others' work is set aside. */
-  async #adopt(dataset: DatasetName, folder: string): Promise<void> {
+  /**
+   * Take what is there, if it has no mark: an admin's empty one becomes ours, others' work is set aside.
+   */
+  async #adopt(kind: "templates" | "layers"): Promise<void> {
     const { zfs, warn } = this.#options;
+    const [dataset, folder] = [this[kind], folders[kind]];
+    if (this.isMarked(kind, await zfs.list([dataset], { columns: [layoutProperty] }))) return;
     await this.#unmountBelow(folder);
     const inside = await zfs.list([dataset], { depth: 1, types: ["filesystem"] });
     if (inside.length === 1) {

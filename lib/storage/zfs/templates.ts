@@ -148,14 +148,13 @@ export class Templates {
       await builder.build({ kind: "template", id, properties, fill: filled(build), receive });
       return;
     }
-    await layers.use(layered, { signal, onWait }, (top) =>
-      builder.build({
-        kind: "template",
-        id,
-        from: top,
-        properties,
-        fill: filled((root) => layered.finish(root)),
-      }));
+    await layers.use(layered, { signal, onWait }, async (top, begun) => {
+      await using template = await builder.begin({ kind: "template", id, from: top, properties });
+      const layersInPlace = begun();
+      await template.fill(filled((root) => layered.finish(root)));
+      await layersInPlace;
+      await template.publish({ isReadonly: true });
+    });
   }
 
   /** What is noted of who may have it, where that matters and is known. */

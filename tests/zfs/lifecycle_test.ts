@@ -122,27 +122,39 @@ Deno.test("for want of room what is idle goes; with nothing left that could, one
   assertEquals(await templates(dataset), ["c"]);
 });
 
+/** A build of layers, each with one file that is called as it. */
+function layered(...digits: readonly string[]): LayeredBuild {
+  const diffIds = digits.map((digit) => parseDiffId(`sha256:${digit.repeat(64)}`));
+  return {
+    layers: chainIds(diffIds).map((chainId, index) => {
+      const diffId = diffIds[index];
+      assert(diffId !== undefined);
+      return { chainId, diffId };
+    }),
+    begin() {},
+    apply: (index, root) => Deno.writeTextFile(`${root}/${digits[index]}`, ""),
+    finish: (root) => Deno.writeTextFile(`${root}/end`, ""),
+  };
+}
+
 Deno.test("layers go with the last template that needs them, the leaf first", async () => {
   await using dataset = await TestDataset.make();
   const store = open(dataset, { layerChain: true, warmSeconds: 1000 });
-  const layered = (...digits: readonly string[]): LayeredBuild => {
-    const diffIds = digits.map((digit) => parseDiffId(`sha256:${digit.repeat(64)}`));
-    return {
-      layers: chainIds(diffIds).map((chainId, index) => {
-        const diffId = diffIds[index];
-        assert(diffId !== undefined);
-        return { chainId, diffId };
-      }),
-      begin() {},
-      apply: (index, root) => Deno.writeTextFile(`${root}/${digits[index]}`, ""),
-      finish: (root) => Deno.writeTextFile(`${root}/end`, ""),
-    };
-  };
   await obtain(store, { ...request(a), layered: layered("1", "2", "3") });
   await obtain(store, { ...request(b), layered: layered("1", "4") });
+  const layers = `${dataset.name}/.layers`;
   const count = async (): Promise<number> =>
     (await dataset.contents()).filter((each) => /^\.layers\/[^@]+$/.test(each)).length;
   assertEquals(await count(), 4);
+  const readonly = async (): Promise<string[]> =>
+    (await zfs("get", "-H", "-d1", "-t", "filesystem", "-o", "value", "readonly", layers))
+      .trim().split("\n").slice(1);
+  assertEquals(await readonly(), ["on", "on", "on", "on"]);
+  // A process that was killed did not get so far: whoever needs the layer next does it.
+  await zfs("set", "readonly=off", `${layers}/${layered("1").layers[0]?.chainId.slice(7)}`);
+  await zfs("destroy", "-r", `${dataset.name}/.templates/${b}`);
+  await obtain(store, { ...request(b), layered: layered("1", "4") });
+  assertEquals([await readonly(), await count()], [["on", "on", "on", "on"], 4]);
   const { path } = await store.createContainer(name, { id: b }, { replace: false });
   assertEquals([...Deno.readDirSync(path)].map((each) => each.name).sort(), ["1", "4", "end"]);
   await age(dataset, a, 2000);
@@ -153,6 +165,33 @@ Deno.test("layers go with the last template that needs them, the leaf first", as
   await Deno.utime(`${dataset.path}/.locks/swept`, 0, 0);
   await store.maintain();
   assertEquals([await templates(dataset), await count()], [[], 0]);
+});
+
+Deno.test("what was begun on a layer that a killed process did not finish goes with it", async () => {
+  await using dataset = await TestDataset.make();
+  const store = open(dataset, { layerChain: true });
+  await obtain(store, { ...request(a), layered: layered("1") });
+  const locks = `${dataset.path}/.locks`;
+  const chain = layered("1", "2", "3").layers.map(({ chainId }) => chainId.slice(7));
+  const [first, second, third] = chain.map((id) => `${dataset.name}/.layers/${id}`) as [
+    string,
+    string,
+    string,
+  ];
+  const template = `${dataset.name}/.templates/${c}.tmp`;
+  await zfs("clone", "-o", "canmount=noauto", `${first}@done`, `${second}.tmp`);
+  await zfs("snapshot", `${second}.tmp@done`);
+  for (const clone of [`${third}.tmp`, template]) {
+    await zfs("clone", "-o", "canmount=noauto", `${second}.tmp@done`, clone);
+  }
+  for (const lock of [`l-${chain[1]}`, `l-${chain[2]}`, c]) {
+    await Deno.writeTextFile(`${locks}/${lock}`, "4194304\n");
+  }
+  await obtain(store, { ...request(b), layered: layered("1", "2") });
+  const contents = await dataset.contents();
+  assertEquals(contents.filter((each) => each.includes(".tmp")), []);
+  assertEquals(contents.filter((each) => /^\.layers\/[^@]+$/.test(each)).length, 2);
+  assertEquals((await Array.fromAsync(Deno.readDir(locks))).map((each) => each.name), ["layout"]);
 });
 
 Deno.test("what is kept is shown with its state, and pruned: what is cold, or all that is not in use", async () => {

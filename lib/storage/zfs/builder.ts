@@ -218,15 +218,15 @@ export class Builder {
         if (id !== undefined) names.add(this.lockName(kind, id));
       }
     }
-    for (const dataset of datasets) {
-      if (setAside.test(dataset)) await this.#tryDestroy(dataset as DatasetName);
-    }
     for (const name of names) {
       const [, prefix, id] = idPattern.exec(name) ?? [];
       if (id === undefined) continue;
       using lock = tryLockKey(locks, name);
       if (lock === undefined) continue;
       if (!await this.discard(prefix === undefined ? "template" : "layer", id)) lock.leave();
+    }
+    for (const dataset of datasets) {
+      if (setAside.test(dataset)) await this.#tryDestroy(dataset as DatasetName);
     }
   }
 
@@ -267,9 +267,7 @@ export class Builder {
       const snapshot = snapshotOf(dataset, kinds.layer.snapshot);
       const [row] = await zfs.list([snapshot], { columns: ["clones"] });
       for (const name of (row?.clones ?? "").split(",").filter((each) => /^[^-]/.test(each))) {
-        const id = this.#unfinishedId("layer", name);
-        // What is in place, or is no layer, is not ours to take away.
-        if (id !== undefined) await this.discard("layer", id);
+        await this.#discardClone(name);
       }
       try {
         await zfs.destroy(dataset, { recursive: true });
@@ -278,6 +276,20 @@ export class Builder {
         await this.#setAside(dataset);
       }
     }
+  }
+
+  /**
+   * Destroy what was begun on a layer that nobody finishes any more: the next layer, or the template. What is
+   * in place, or is neither, is not ours to take away.
+   */
+  async #discardClone(dataset: string): Promise<void> {
+    const layer = this.#unfinishedId("layer", dataset);
+    if (layer !== undefined) await this.discard("layer", layer);
+    const template = this.#unfinishedId("template", dataset);
+    if (template === undefined) return;
+    // Where somebody has it, he makes it anew, and destroys this himself.
+    using lock = tryLockKey(this.#options.layout.locks, template);
+    if (lock !== undefined && !await this.discard("template", template)) lock.leave();
   }
 
   /**

@@ -138,7 +138,7 @@ export class Builder {
     { kind, id, from, properties }: Omit<BuildRequest, "fill" | "receive">,
   ): Promise<UnfinishedDataset> {
     const { zfs, layout } = this.#options;
-    this.#refuseForOthers();
+    this.refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     const make = (): Promise<void> =>
@@ -168,7 +168,7 @@ export class Builder {
     receive: (snapshot: SnapshotName) => Promise<Properties>,
   ): Promise<void> {
     const { zfs, layout } = this.#options;
-    this.#refuseForOthers();
+    this.refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     await using undo = new AsyncDisposableStack();
@@ -180,12 +180,13 @@ export class Builder {
   }
 
   /**
-   * What root fills is root's, and of no use to the owner of a store; who can move folders in it while
-   * root writes, besides, could have root write elsewhere.
+   * Refuse to build in another user's store, before anything is done for it. What root fills is root's, and
+   * of no use to the owner of a store; who can move folders in it while root writes, besides, could have
+   * root write elsewhere.
    *
    * @throws {EnrootError} code `not-owner`
    */
-  #refuseForOthers(): void {
+  refuseForOthers(): void {
     const { dataset, owner } = this.#store;
     if (this.#options.uid === owner) return;
     throw new EnrootError(
@@ -226,7 +227,8 @@ export class Builder {
       if (!await this.discard(prefix === undefined ? "template" : "layer", id)) lock.leave();
     }
     for (const dataset of datasets) {
-      if (setAside.test(dataset)) await this.#tryDestroy(dataset as DatasetName);
+      const isOurs = dataset.startsWith(`${this.#store.dataset}/.`);
+      if (isOurs && setAside.test(dataset)) await this.#tryDestroy(dataset as DatasetName);
     }
   }
 

@@ -81,7 +81,8 @@ export class Containers {
       if (isOurs && folder.status === "fulfilled" && folder.value) removeMountPoint(place);
       throw reason;
     }
-    undo.defer(() => this.#destroy(place));
+    // What has taken the place of another one stays: it is mounted when it is needed.
+    if (!replace) undo.defer(() => this.#destroy(place));
     if (folder.status === "rejected") throw folder.reason;
     if (touched.status === "rejected") this.#options.warn(useNotNoted(source, touched.reason));
     await this.#mount(place);
@@ -180,14 +181,12 @@ export class Containers {
 
   /** The new one is complete under another name before the old one goes. */
   async #replace(place: Place, { id, snapshot }: Source): Promise<void> {
-    try {
-      await using next = await this.#options.ephemerals.makeNameless(snapshot);
-      await this.#give(next.dataset, place, true, () => next.replaces(place.dataset));
-      next.named();
-    } catch (error) {
-      if (isAbsent(error)) throw noSuchTemplate(id);
-      throw error;
-    }
+    const making = this.#options.ephemerals.makeNameless(snapshot).catch((error) => {
+      throw isAbsent(error) ? noSuchTemplate(id) : error;
+    });
+    await using next = await making;
+    await this.#give(next.dataset, place, true, () => next.replaces(place.dataset));
+    next.named();
   }
 
   /** Rename a dataset to a container's, whose place it may take. */
@@ -199,7 +198,12 @@ export class Containers {
   ): Promise<void> {
     if (replace && await this.#exists(place.dataset)) {
       beforeRemoval();
-      await this.#remove(place);
+      try {
+        await this.#remove(place);
+      } catch (error) {
+        // Somebody else was faster.
+        if (!isAbsent(error)) throw error;
+      }
     }
     try {
       await this.#options.zfs.rename(next, place.dataset);

@@ -9,14 +9,15 @@
  */
 
 import { reasonOf } from "../../errors.ts";
-import { close, flock, must } from "../../sys/at.ts";
+import { close, E, flock, must } from "../../sys/at.ts";
+import { closeOnExec } from "../../sys/exec.ts";
 import type { Ephemeral } from "../store.ts";
 import { childOf, type DatasetName, lastComponent, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { ContainerName } from "../container_name.ts";
 import { containerDataset, decodeName, folders } from "./dataset_names.ts";
-import { noteOf, tryLockKey } from "./key_lock.ts";
+import { tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
@@ -82,6 +83,8 @@ export class Ephemerals {
     undo.defer(() => this.#destroy(place));
     makeMountPoint(place);
     await this.#options.mounter.mount(place);
+    // The watcher is given it, and nothing else of what is started from here on.
+    closeOnExec(lock);
     const owned = undo.move();
     return { id, path: pathOf(place), lock, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   }
@@ -110,14 +113,11 @@ export class Ephemerals {
 
   /** Make a clone, and hold its lock until it is let go. */
   async #begin(snapshot: SnapshotName): Promise<Begun> {
-    const id = crypto.randomUUID();
+    const { id, lock } = this.#lock();
     const place = this.#place(id);
     await using undo = new AsyncDisposableStack();
-    const lock = this.#lock(id);
-    undo.defer(() => {
-      this.#options.layout.locks.remove(lockName(id));
-      close(lock);
-    });
+    undo.defer(() => close(lock));
+    undo.defer(() => this.#options.layout.locks.remove(lockName(id)));
     this.#options.layout.ensureFolder(folders.ephemeral);
     await this.#clone(snapshot, place);
     return { id, lock, place, letGo: undo.move() };
@@ -138,8 +138,7 @@ export class Ephemerals {
     const { zfs, layout } = this.#options;
     await layout.ensureEphemeral();
     layout.ensureFolder(folders.ephemeral);
-    const id = crypto.randomUUID();
-    const lock = this.#lock(id);
+    const { id, lock } = this.#lock();
     try {
       await zfs.set(dataset, { [removedProperty]: name });
       await zfs.rename(dataset, this.#place(id).dataset);
@@ -164,27 +163,40 @@ export class Ephemerals {
   /**
    * Destroy those whose watchers were killed, and whose containers have ended. One that was to take the place
    * of a container that is gone takes it.
+   *
+   * @param datasets all there are, where that is known: some may have lost their locks
    */
-  async tidy(): Promise<void> {
-    const { layout } = this.#options;
-    for (const file of layout.lockNames()) {
+  async tidy(datasets: readonly string[] = []): Promise<void> {
+    const { layout, warn } = this.#options;
+    const names = new Set(layout.lockNames());
+    for (const dataset of datasets) {
+      if (dataset.startsWith(`${layout.ephemeral}/`)) {
+        names.add(lockName(dataset.slice(layout.ephemeral.length + 1)));
+      }
+    }
+    for (const file of names) {
       const [, id] = lockPattern.exec(file) ?? [];
       if (id === undefined) continue;
-      const { locks } = layout;
-      const note = noteOf(locks, lockName(id));
-      using lock = tryLockKey(locks, lockName(id), note);
-      if (lock === undefined) continue;
       try {
-        const name = note === undefined ? undefined : decodeName(note);
-        if (name === undefined || !await this.#name(id, name)) {
-          await this.#destroy(this.#place(id), 1);
-        }
+        await this.#tidyOne(id);
       } catch (error) {
-        lock.leave();
         // A container without its watcher, still running, keeps it busy.
         if (error instanceof ZfsError && error.reason === "busy") continue;
-        this.#options.warn(`cannot remove a clone that a killed process left: ${reasonOf(error)}`);
+        warn(`cannot remove a clone that a killed process left: ${reasonOf(error)}`);
       }
+    }
+  }
+
+  async #tidyOne(id: string): Promise<void> {
+    using lock = tryLockKey(this.#options.layout.locks, lockName(id));
+    if (lock === undefined) return;
+    try {
+      const name = lock.note === undefined ? undefined : decodeName(lock.note);
+      if (name !== undefined && await this.#name(id, name)) return;
+      await this.#destroy(this.#place(id), 1);
+    } catch (error) {
+      lock.leave();
+      throw error;
     }
   }
 
@@ -230,13 +242,22 @@ export class Ephemerals {
     }
   }
 
-  /** By descriptor number, which another program can be given. */
-  #lock(id: string): number {
+  /**
+   * A new id and its lock. Whatever program is started holds that too, until it is closed on exec: where this
+   * process is killed, what `zfs` is at is waited for.
+   */
+  #lock(): { readonly id: string; readonly lock: number } {
     const { locks } = this.#options.layout;
-    const file = locks.make(lockName(id));
-    const LOCK_EX_NB = 6;
-    must(flock(file, LOCK_EX_NB), "flock", locks.describe(lockName(id)));
-    return file;
+    for (;;) {
+      const id = crypto.randomUUID();
+      const lock = locks.make(lockName(id));
+      const LOCK_EX_NB = 6;
+      const result = flock(lock, LOCK_EX_NB);
+      if (result >= 0) return { id, lock };
+      close(lock);
+      // Before it was locked somebody may have taken it for abandoned.
+      if (result !== -E.AGAIN) must(result, "flock", locks.describe(lockName(id)));
+    }
   }
 
   #place(id: string): Place {

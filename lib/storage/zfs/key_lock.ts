@@ -9,11 +9,13 @@
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
-import type { StoreFolder } from "./store_folder.ts";
+import { readStart, type StoreFolder } from "./store_folder.ts";
 import { isNoSpace } from "./no_space.ts";
 
 /** A lock that is held. Disposing of it lets go and removes the file. */
 export interface KeyLock extends Disposable {
+  /** The line that is kept with it, by whoever had it first. */
+  readonly note: string | undefined;
   /** Let go, and leave the file: what it stands for is unfinished, and for a later command. */
   leave(): void;
 }
@@ -56,8 +58,8 @@ export async function lockKey(
 /**
  * Take the lock of this name if nobody holds it, else `undefined`.
  *
- * @param note a line that is kept with it, for {@linkcode noteOf}
- * @throws as {@linkcode lockKey}
+ * @param note a line that is kept with it, for whoever finds it abandoned. One that is there stays
+ * @throws as {@linkcode lockKey}; where there is no room for a note there is no lock
  */
 export function tryLockKey(
   folder: StoreFolder,
@@ -73,15 +75,19 @@ export function tryLockKey(
       if (!file.tryLockSync(true)) return undefined;
       // The holder before may have removed the file between our opening and our lock.
       if (!folder.isNamed(file, name)) continue;
-      file.truncateSync();
-      write(file, [String(Deno.pid), ...note === undefined ? [] : [note]]);
+      const kept = noteIn(readStart(file)) ?? note;
+      if (kept === undefined || kept === note) write(file, note);
       const held = undo.move();
       return {
+        note: kept,
         leave: () => held.dispose(),
         [Symbol.dispose]() {
           if (held.disposed) return;
-          folder.remove(name);
-          held.dispose();
+          try {
+            folder.remove(name);
+          } finally {
+            held.dispose();
+          }
         },
       };
     }
@@ -94,21 +100,19 @@ export function tryLockKey(
   }
 }
 
-/** The line that was kept with a lock; `undefined` when there is none. */
-export function noteOf(folder: StoreFolder, name: string): string | undefined {
-  try {
-    return folder.read(name)?.split("\n")[1] || undefined;
-  } catch {
-    return undefined;
-  }
+function noteIn(text: string): string | undefined {
+  return text.split("\n")[1] || undefined;
 }
 
-function write(file: Deno.FsFile, lines: readonly string[]): void {
+function write(file: Deno.FsFile, note: string | undefined): void {
+  const lines = [String(Deno.pid), ...note === undefined ? [] : [note]];
   try {
+    file.truncateSync();
+    file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
   } catch (error) {
-    // It is a lock all the same, and may be what the one needs who makes room.
-    if (!isNoSpace(error)) throw error;
+    // Without a note it is a lock all the same, and may be what the one needs who makes room.
+    if (note !== undefined || !isNoSpace(error)) throw error;
   }
 }
 

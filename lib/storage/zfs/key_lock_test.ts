@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { lockKey, noteOf, tryLockKey } from "./key_lock.ts";
+import { lockKey, tryLockKey } from "./key_lock.ts";
 import { StoreFolder } from "./store_folder.ts";
 
 async function inFolder(body: (folder: StoreFolder) => Promise<void>): Promise<void> {
@@ -81,15 +81,19 @@ Deno.test("a wait ends with its signal", () =>
     await assertRejects(() => waiting, Error, "enough");
   }));
 
-Deno.test("a line that is kept with a lock is there for whoever finds it abandoned", () =>
+Deno.test("a line that is kept with a lock is there for whoever finds it abandoned, and stays", () =>
   inFolder((folder) => {
+    assertEquals(tryLockKey(folder, "none")?.note, undefined);
+    folder.remove("none");
     const lock = tryLockKey(folder, "key", "what it is for");
-    assertEquals(noteOf(folder, "key"), "what it is for");
+    assertEquals(lock?.note, "what it is for");
     lock?.leave();
-    assertEquals(noteOf(folder, "key"), "what it is for");
-    tryLockKey(folder, "key")?.leave();
-    assertEquals(noteOf(folder, "key"), undefined);
-    assertEquals(noteOf(folder, "none"), undefined);
-    folder.remove("key");
+    for (const note of [undefined, "something else"]) {
+      const again = tryLockKey(folder, "key", note);
+      assertEquals(again?.note, "what it is for");
+      again?.leave();
+    }
+    assertEquals(folder.read("key"), `${Deno.pid}\nwhat it is for\n`);
+    tryLockKey(folder, "key")?.[Symbol.dispose]();
     return Promise.resolve();
   }));

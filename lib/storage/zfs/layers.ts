@@ -170,9 +170,14 @@ export class Layers {
     const { builder, zfs } = this.#options;
     const id = this.#id(build, index);
     const snapshot = this.#snapshot(build, index);
-    const rows = await zfs.list([snapshot, builder.unfinished("layer", id)]);
-    if (rows.some(({ name }) => name === snapshot)) return true;
-    if (rows.length === 0) return false;
+    const [inPlace, unfinished] = [builder.dataset("layer", id), builder.unfinished("layer", id)];
+    const there = new Set(
+      (await zfs.list([snapshot, inPlace, unfinished])).map(({ name }) => name),
+    );
+    if (there.has(snapshot)) return true;
+    // Half destroyed.
+    if (there.has(inPlace)) await zfs.destroy(inPlace, { recursive: true });
+    if (!there.has(unfinished)) return false;
     await builder.discard("layer", id);
     // What a killed process had begun to rename may have got there before.
     return (await zfs.list([snapshot])).length > 0;

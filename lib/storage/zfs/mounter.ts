@@ -22,7 +22,7 @@ import {
   openBeneath,
   unlinkAt,
 } from "../../sys/at.ts";
-import { cstring } from "../../sys/libc.ts";
+import { cstring, SysError } from "../../sys/libc.ts";
 import { mount, MS, UMOUNT_NOFOLLOW, unmountInThread } from "../../sys/mount.ts";
 import { mountAt } from "../../sys/mountinfo.ts";
 import type { DatasetName } from "../../zfs/dataset.ts";
@@ -102,7 +102,14 @@ export function makeMountPoint(place: Place): boolean {
 export function removeMountPoint(place: Place): void {
   using open = new DisposableStack();
   const { parent, name } = split(place);
-  const result = unlinkAt(openFolder(open, place, parent), cstring(name), AT.REMOVEDIR);
+  let folder: number;
+  try {
+    folder = openFolder(open, place, parent);
+  } catch (error) {
+    if (error instanceof SysError && error.errno === E.NOENT) return;
+    throw error;
+  }
+  const result = unlinkAt(folder, cstring(name), AT.REMOVEDIR);
   if (result !== -E.NOENT) must(result, "rmdir", pathOf(place));
 }
 
@@ -142,7 +149,11 @@ class RootMounter implements Mounter {
 
   unmount(place: Place): Promise<void> {
     return attempt(async () => {
-      if (isMounted(place)) await unmountInThread(pathOf(place), UMOUNT_NOFOLLOW);
+      if (!isMounted(place)) return;
+      using open = new DisposableStack();
+      const { parent, name } = split(place);
+      const folder = openFolder(open, place, parent);
+      await unmountInThread(`/proc/self/fd/${folder}/${name}`, UMOUNT_NOFOLLOW);
     });
   }
 }

@@ -16,7 +16,7 @@ import {
 } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
-import { type KeyLock, noteOf, tryLockKey } from "./key_lock.ts";
+import { type KeyLock, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 
 /** How long the snapshot of a transfer that was cut is kept, in seconds. */
@@ -34,10 +34,12 @@ export function newSnapshotName(
   container: DatasetName,
   purpose: keyof typeof prefixes,
 ): { readonly name: SnapshotName; readonly lock: KeyLock } {
-  const name = `${prefixes[purpose]}${crypto.randomUUID()}`;
-  const lock = tryLockKey(layout.locks, `${lockPrefix}${name}`, lastComponent(container));
-  if (lock === undefined) throw new Error("a name was given out twice");
-  return { name: snapshotOf(container, name), lock };
+  for (;;) {
+    const name = `${prefixes[purpose]}${crypto.randomUUID()}`;
+    const lock = tryLockKey(layout.locks, `${lockPrefix}${name}`, lastComponent(container));
+    // Between making and locking it somebody may have taken it for abandoned.
+    if (lock !== undefined) return { name: snapshotOf(container, name), lock };
+  }
 }
 
 /** What they are looked after with. */
@@ -60,8 +62,8 @@ export async function tidySent(
   for (const file of locks.names()) {
     const [, name, prefix] = lockPattern.exec(file) ?? [];
     if (name === undefined) continue;
-    const container = noteOf(locks, file);
-    using lock = tryLockKey(locks, file, container);
+    using lock = tryLockKey(locks, file);
+    const container = lock?.note;
     // Nothing was made by one that was killed before it could note of what.
     if (lock === undefined || container === undefined) continue;
     try {

@@ -2,14 +2,15 @@
  * The folders of a store, and the small files in them: locks, and marks of what was done.
  *
  * Root may be at work in a user's store: there, whatever is in a folder, and the folder itself, may have
- * become a symlink or a pipe at any moment. So everything is reached by descriptors, no link is followed,
- * and only what is a plain file is opened.
+ * become a symlink, a pipe or a mount point at any moment. So everything is reached by descriptors, no link is
+ * followed and no mount entered, only plain files with this one name are opened, and what root makes is
+ * given to the store's owner.
  *
  * @module
  */
 
 import { EnrootError, reasonOf } from "../../errors.ts";
-import { AT, close, E, mkdirAt, must, O, openAt, openBeneath } from "../../sys/at.ts";
+import { AT, close, E, mkdirAt, must, O, openAt, openSameMount, unlinkAt } from "../../sys/at.ts";
 import { cstring } from "../../sys/libc.ts";
 
 /** A folder. Stateless: any number may be used at once. */
@@ -37,14 +38,15 @@ export class StoreFolder {
   /** Make it, if it is not there. @throws {EnrootError} code `cannot-write` */
   ensure(): void {
     try {
-      using root = opened(
-        openAt(AT.FDCWD, cstring(this.#store), O.PATH | O.DIRECTORY),
-        this.#store,
-      );
+      using root = this.#openStore();
       const made = mkdirAt(root.descriptor, cstring(this.#name), 0o700);
       if (made !== -E.EXIST) must(made, "mkdir", this.#name);
-      using folder = this.#open();
-      if (made !== -E.EXIST) this.#give(folder.descriptor);
+      const flags = O.RDONLY | O.DIRECTORY;
+      const result = openSameMount(root.descriptor, cstring(this.#name), flags);
+      // A folder it is, though nothing in it is reached from here.
+      if (result === -E.XDEV) return;
+      using folder = opened(result, this.#name);
+      this.#give(folder.descriptor);
     } catch (error) {
       throw this.#failed(error);
     }
@@ -52,53 +54,59 @@ export class StoreFolder {
 
   /** The names of all that is in it; none when it is not there. @throws {EnrootError} */
   names(): string[] {
-    return this.#inside((path) => [...Deno.readDirSync(path)].map(({ name }) => name)) ?? [];
+    return this.#inside((folder) =>
+      [...Deno.readDirSync(pathOf(folder))].map(({ name }) => name)
+    ) ??
+      [];
   }
 
   /** Whether something of this name is there, whatever it is. @throws {EnrootError} */
   has(name: string): boolean {
-    return this.#inside((path) => Deno.lstatSync(`${path}/${name}`)) !== undefined;
+    return this.#look(name) !== undefined;
   }
 
   /** When a file was changed last; `undefined` when it is not there. @throws {EnrootError} */
   changed(name: string): Date | undefined {
-    return this.#inside((path) => Deno.lstatSync(`${path}/${name}`))?.mtime ?? undefined;
+    return this.#look(name)?.mtime ?? undefined;
   }
 
   /**
    * Open a plain file to read and write it.
    *
-   * @returns `undefined` when it is not there, and is not to be made
+   * @returns `undefined` when it is not there, and is not to be made; or when its folder is not
    * @throws {EnrootError} code `cannot-write`, also when it is no plain file
    */
   open(name: string, { create }: { readonly create: boolean }): Deno.FsFile | undefined {
-    return this.#inside((path) => {
-      const flags = O.RDWR | O.NOFOLLOW | O.NONBLOCK | O.CLOEXEC | (create ? O.CREAT : 0);
-      const result = openAt(AT.FDCWD, cstring(`${path}/${name}`), flags, 0o600);
-      if (result === -E.NOENT) return undefined;
-      using found = opened(result, name);
-      const itself = `/proc/self/fd/${found.descriptor}`;
-      if (!Deno.statSync(itself).isFile) throw new Error(`${name} is no plain file`);
-      if (create) this.#give(found.descriptor);
-      return Deno.openSync(itself, { read: true, write: true });
+    return this.#inside((folder) => {
+      for (;;) {
+        const found = openSameMount(folder.descriptor, cstring(name), O.PATH | O.NOFOLLOW);
+        if (found === -E.NOENT && !create) return undefined;
+        if (found === -E.NOENT) {
+          // Somebody else's may be there now.
+          const made = this.#make(folder, name, O.CLOEXEC);
+          if (made === undefined) continue;
+          using file = opened(made, name);
+          return Deno.openSync(pathOf(file), { read: true, write: true });
+        }
+        using file = opened(found, name);
+        const { isFile, nlink } = Deno.statSync(pathOf(file));
+        if (!isFile || nlink !== 1) throw new Error(`${name} is no plain file with one name`);
+        this.#give(file.descriptor);
+        return Deno.openSync(pathOf(file), { read: true, write: true });
+      }
     });
   }
 
   /**
-   * Make a file that is not there.
+   * Make a file that is not there. Its descriptor goes to all programs that are started, unless it is closed
+   * on exec later: a lock on it lasts as long as any of them.
    *
-   * @returns its descriptor, which another program can be given
    * @throws {EnrootError} code `cannot-write`
    */
   make(name: string): number {
-    const made = this.#inside((path) => {
-      const flags = O.RDWR | O.CREAT | O.EXCL | O.CLOEXEC;
-      const file = must(openAt(AT.FDCWD, cstring(`${path}/${name}`), flags, 0o600), "open", name);
-      this.#give(file);
-      return file;
-    });
+    const made = this.#inside((folder) => this.#make(folder, name, 0));
     if (made !== undefined) return made;
-    throw this.#failed(new Error("it is not there"));
+    throw this.#failed(new Error(`${name} cannot be made`));
   }
 
   /** Write a file's whole content, which is made when it is not there. @throws {EnrootError} */
@@ -119,27 +127,51 @@ export class StoreFolder {
   /** The beginning of a file's content; `undefined` when it is not there. @throws {EnrootError} */
   read(name: string): string | undefined {
     using file = this.open(name, { create: false });
-    const bytes = new Uint8Array(4096);
-    return file && new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    return file && readStart(file);
   }
 
   /** Remove a file, if it is there. @throws {EnrootError} */
   remove(name: string): void {
-    this.#inside((path) => Deno.removeSync(`${path}/${name}`));
+    this.#inside((folder) => {
+      const result = unlinkAt(folder.descriptor, cstring(name));
+      if (result !== -E.NOENT) must(result, "unlink", name);
+    });
   }
 
   /** Whether an open file is the one that has this name. @throws {EnrootError} */
   isNamed(file: Deno.FsFile, name: string): boolean {
-    const named = this.#inside((path) => Deno.lstatSync(`${path}/${name}`));
-    const held = file.statSync();
+    const [named, held] = [this.#look(name), file.statSync()];
     return named?.ino === held.ino && named.dev === held.dev;
   }
 
-  /** Do something by a path to the very folder; `undefined` when that, or what is looked for, is not there. */
-  #inside<T>(work: (path: string) => T): T | undefined {
+  #look(name: string): Deno.FileInfo | undefined {
+    return this.#inside((folder) => {
+      const result = openSameMount(folder.descriptor, cstring(name), O.PATH | O.NOFOLLOW);
+      if (result === -E.NOENT) return undefined;
+      using found = opened(result, name);
+      return Deno.statSync(pathOf(found));
+    });
+  }
+
+  /** @returns `undefined` when something of this name is there */
+  #make(folder: Opened, name: string, flags: number): number | undefined {
+    const all = O.RDWR | O.CREAT | O.EXCL | flags;
+    const result = openAt(folder.descriptor, cstring(name), all, 0o600);
+    if (result === -E.EXIST) return undefined;
+    const made = must(result, "open", name);
+    using undo = new DisposableStack();
+    undo.defer(() => close(made));
+    undo.defer(() => unlinkAt(folder.descriptor, cstring(name)));
+    this.#give(made);
+    undo.move();
+    return made;
+  }
+
+  /** Do something in the very folder; `undefined` when that is not there. */
+  #inside<T>(work: (folder: Opened) => T): T | undefined {
     try {
       using folder = this.#open();
-      return work(`/proc/self/fd/${folder.descriptor}`);
+      return work(folder);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw this.#failed(error);
@@ -147,18 +179,23 @@ export class StoreFolder {
   }
 
   /** @throws {Deno.errors.NotFound} when it is not there; {@linkcode SysError} */
-  #open(): OpenedFolder {
-    using root = opened(openAt(AT.FDCWD, cstring(this.#store), O.PATH | O.DIRECTORY), this.#store);
-    const result = openBeneath(root.descriptor, cstring(this.#name), O.RDONLY | O.DIRECTORY);
+  #open(): Opened {
+    using root = this.#openStore();
+    const flags = O.RDONLY | O.DIRECTORY;
+    const result = openSameMount(root.descriptor, cstring(this.#name), flags);
     if (result === -E.NOENT) throw new Deno.errors.NotFound(this.#name);
     return opened(result, this.#name);
   }
 
-  /** Make what root has open its owner's. */
+  #openStore(): Opened {
+    return opened(openAt(AT.FDCWD, cstring(this.#store), O.PATH | O.DIRECTORY), this.#store);
+  }
+
+  /** What root has made is the owner's, also when it was another process that did not get to this. */
   #give(descriptor: number): void {
-    if (this.#owner !== undefined) {
-      Deno.chownSync(`/proc/self/fd/${descriptor}`, this.#owner, null);
-    }
+    if (this.#owner === undefined) return;
+    const path = `/proc/self/fd/${descriptor}`;
+    if (Deno.statSync(path).uid === 0) Deno.chownSync(path, this.#owner, null);
   }
 
   #failed(error: unknown): EnrootError {
@@ -169,12 +206,24 @@ export class StoreFolder {
   }
 }
 
-/** An open folder or file. Disposing of it closes it. */
-interface OpenedFolder extends Disposable {
+/** The beginning of what is in a file: all of what is ever written to these. */
+export function readStart(file: Deno.FsFile): string {
+  const bytes = new Uint8Array(4096);
+  file.seekSync(0, Deno.SeekMode.Start);
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+}
+
+/** What is open. Disposing of it closes it. */
+interface Opened extends Disposable {
   readonly descriptor: number;
 }
 
-function opened(result: number, subject: string): OpenedFolder {
+function opened(result: number, subject: string): Opened {
   const descriptor = must(result, "open", subject);
   return { descriptor, [Symbol.dispose]: () => close(descriptor) };
+}
+
+/** A path to what is open, whatever its name leads to by now. */
+function pathOf({ descriptor }: Opened): string {
+  return `/proc/self/fd/${descriptor}`;
 }

@@ -59,6 +59,7 @@ Deno.test("marks are written, read, dated and removed", () =>
 const traps: Readonly<Record<string, (path: string, other: string) => void>> = {
   "a symlink to a file": (path, other) => Deno.symlinkSync(other, path),
   "a symlink to nothing": (path, other) => Deno.symlinkSync(`${other}-new`, path),
+  "another name of a file": (path, other) => Deno.linkSync(other, path),
   "a pipe": (path) => new Deno.Command("mkfifo", { args: [path] }).outputSync(),
   "a folder": (path) => Deno.mkdirSync(path),
 };

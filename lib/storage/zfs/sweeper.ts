@@ -12,6 +12,7 @@ import type { DatasetName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { Builder } from "./builder.ts";
+import type { Ephemerals } from "./ephemeral.ts";
 import { type KeyLock, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import type { Mounter } from "./mounter.ts";
@@ -34,6 +35,7 @@ export interface SweeperOptions {
   readonly mounter: Mounter;
   readonly layout: Layout;
   readonly builder: Builder;
+  readonly ephemerals: Ephemerals;
   readonly warn: (message: string) => void;
   /** How long templates are kept that are not used, in seconds. */
   readonly warmSeconds: number;
@@ -120,15 +122,19 @@ export class Sweeper {
    * @param needed the id of a template that is about to be used
    */
   async evictIdle(needed?: string): Promise<void> {
-    const idle = evictable(this.#describe(await this.#rows()), "room");
+    const rows = await this.#rows();
+    await this.#tidy(rows);
+    const idle = evictable(this.#describe(rows), "room");
     await this.#evictAll(idle.filter(({ id }) => id !== needed));
     await this.#collectLayers(await this.#rows());
   }
 
   /** Destroy what killed processes left. */
   async #tidy(rows: readonly LifecycleRow[]): Promise<void> {
-    const { builder } = this.#options;
-    await builder.tidy(rows.map(({ name }) => name));
+    const { builder, ephemerals } = this.#options;
+    const names = rows.map(({ name }) => name);
+    await builder.tidy(names);
+    await ephemerals.tidy(names);
     await tidyReceiving(this.#options, rows);
     await tidySent(this.#options, this.#store);
   }

@@ -148,13 +148,21 @@ export class Templates {
       await builder.build({ kind: "template", id, properties, fill: filled(build), receive });
       return;
     }
+    let overtaken: ZfsError | undefined;
     await layers.use(layered, { signal, onWait }, async (top, begun) => {
       await using template = await builder.begin({ kind: "template", id, from: top, properties });
       const layersInPlace = begun();
       await template.fill(filled((root) => layered.finish(root)));
       await layersInPlace;
-      await template.publish({ isReadonly: true });
+      try {
+        await template.publish({ isReadonly: true });
+      } catch (error) {
+        // That is no matter of the layers, which would be built again.
+        if (!(error instanceof ZfsError && error.reason === "exists")) throw error;
+        overtaken = error;
+      }
     });
+    if (overtaken !== undefined) throw overtaken;
   }
 
   /** What is noted of who may have it, where that matters and is known. */
@@ -170,11 +178,12 @@ export class Templates {
     const rows = await zfs.list([layout.templates, dataset, snapshot, unfinished], {
       columns: [layoutProperty, engineIdProperty, usedProperty, publicProperty],
     });
-    await layout.ensure("templates", rows, signal);
     const has = (wanted: string): boolean => rows.some(({ name }) => name === wanted);
     // What a store of another layout had was renamed aside just now; the mark is inherited.
     const row = rows.find(({ name }) => name === dataset);
     const isOurs = row?.[layoutProperty] === layoutVersion;
+    if (!has(snapshot) || !isOurs) builder.refuseForOthers();
+    await layout.ensure("templates", rows, signal);
     return {
       finished: has(snapshot) && isOurs,
       broken: has(dataset) && isOurs && !has(snapshot),

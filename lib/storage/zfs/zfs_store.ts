@@ -75,13 +75,14 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
     const layers = layerChain ? new Layers({ ...parts, builder }) : undefined;
     this.#templates = new Templates({ ...parts, builder, layers, isShared });
     this.#ephemerals = new Ephemerals(this.#location, parts);
-    const sweeps = { ...parts, builder, warmSeconds, threshold, isShared };
+    const ephemerals = this.#ephemerals;
+    const sweeps = { ...parts, builder, ephemerals, warmSeconds, threshold, isShared };
     this.#sweeper = new Sweeper(this.#location.dataset, sweeps);
     this.#keepsNothing = warmSeconds === 0;
     this.#shared = SharedTemplates.open(templateStore, this.#location, parts);
     this.#containers = new Containers(this.#location, {
       ...parts,
-      ephemerals: this.#ephemerals,
+      ephemerals,
       hasShared: this.#shared !== undefined,
     });
   }

@@ -1,0 +1,70 @@
+import { assert, assertEquals } from "@std/assert";
+import { makeBusyboxImage } from "../support/busybox_image.ts";
+import { findProgram } from "../../lib/process/run.ts";
+import { ZfsBed } from "../support/zfs_bed.ts";
+
+/** How long anything here is waited for, in milliseconds: the machine may be emulated. */
+const patience = 120_000;
+
+async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + patience; !await isSo();) {
+    assert(Date.now() < end, `${what} did not happen`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+Deno.test("`create --force` that is killed while `zfs` goes on ends well", async (t) => {
+  await using store = await ZfsBed.make("root");
+  const { bed, dataset } = store;
+  await makeBusyboxImage(`${bed.work}/layout`, "x", { "etc/name": "image\n" });
+  await store.succeed(["import", "-o", "image.sqsh", "oci:layout:x"]);
+  await store.succeed(["create", "-n", "box", "image.sqsh"]);
+  await store.succeed(["start", "--rw", "box", "sh", "-c", "echo mine > /etc/name"]);
+  const real = findProgram("zfs") ?? "";
+  await Deno.copyFile(real, `${bed.temp}/zfs.real`);
+  const name = (): Promise<string> => store.succeed(["start", "box", "cat", "/etc/name"]);
+  const clones = async (): Promise<number> =>
+    (await dataset.contents()).filter((each) => each.startsWith(".ephemeral/")).length;
+
+  /** Kill it when it has one of its `zfs` begin, which takes a while and goes on. */
+  const killIn = async (subcommand: string): Promise<void> => {
+    const begun = `${bed.temp}/${subcommand}`;
+    await Deno.writeTextFile(
+      `${bed.temp}/zfs`,
+      `#!/bin/sh\n[ "$1" != ${subcommand} ] || { touch ${begun}; sleep 5; }\n` +
+        `exec ${bed.temp}/zfs.real "$@"\n`,
+      { mode: 0o755 },
+    );
+    const script = 'mount --bind "$0" "$1"; shift; exec "$@"';
+    const child = bed.start([
+      ...["unshare", "--mount", "--propagation", "private", "sh", "-euc", script],
+      ...[`${bed.temp}/zfs`, real, bed.executable, "create", "--force", "-n", "box", "image.sqsh"],
+    ], { env: store.env });
+    const output = child.output();
+    await using _ended = { [Symbol.asyncDispose]: async () => void await output };
+    await until(`zfs ${subcommand}`, () => Deno.stat(begun).then(() => true, () => false));
+    child.kill("SIGKILL");
+    assertEquals((await child.status).signal, "SIGKILL");
+    // What comes meanwhile leaves alone what is under way.
+    assertEquals(await store.succeed(["list"]), "box\n");
+  };
+
+  await t.step(
+    "killed while the clone is made: the old one stays, and the clone goes",
+    async () => {
+      await killIn("clone");
+      assertEquals(await clones(), 1);
+      assertEquals(await store.succeed(["list"]), "box\n");
+      assertEquals([await clones(), await name()], [0, "mine\n"]);
+    },
+  );
+
+  await t.step("killed while the old one is destroyed: the new one is in its place", async () => {
+    await killIn("destroy");
+    await until("the destruction", async () => !(await dataset.contents()).includes("box"));
+    assertEquals(await store.succeed(["list"]), "box\n");
+    assertEquals([await clones(), await name()], [0, "image\n"]);
+    const locks = [...Deno.readDirSync(`${dataset.path}/.locks`)].map((each) => each.name);
+    assertEquals(locks.filter((each) => each.startsWith("e-")), []);
+  });
+});

@@ -26,13 +26,18 @@ Deno.test("`create --force` that is killed while `zfs` goes on ends well", async
   const clones = async (): Promise<number> =>
     (await dataset.contents()).filter((each) => each.startsWith(".ephemeral/")).length;
 
-  /** Kill it when it has one of its `zfs` begin, which takes a while and goes on. */
+  /** Kill it when it has one of its `zfs` begin, which goes on later. */
   const killIn = async (subcommand: string): Promise<void> => {
     const begun = `${bed.temp}/${subcommand}`;
     await Deno.writeTextFile(
       `${bed.temp}/zfs`,
-      `#!/bin/sh\n[ "$1" != ${subcommand} ] || { touch ${begun}; sleep 5; }\n` +
-        `exec ${bed.temp}/zfs.real "$@"\n`,
+      `#!/bin/sh
+if [ "$1" = ${subcommand} ]; then
+  touch ${begun}
+  for i in $(seq 600); do [ -e ${begun}.go ] && break; sleep 0.2; done
+fi
+exec ${bed.temp}/zfs.real "$@"
+`,
       { mode: 0o755 },
     );
     const script = 'mount --bind "$0" "$1"; shift; exec "$@"';
@@ -47,13 +52,14 @@ Deno.test("`create --force` that is killed while `zfs` goes on ends well", async
     assertEquals((await child.status).signal, "SIGKILL");
     // What comes meanwhile leaves alone what is under way.
     assertEquals(await store.succeed(["list"]), "box\n");
+    await Deno.writeTextFile(`${begun}.go`, "");
   };
 
   await t.step(
     "killed while the clone is made: the old one stays, and the clone goes",
     async () => {
       await killIn("clone");
-      assertEquals(await clones(), 1);
+      await until("the clone", async () => await clones() === 1);
       assertEquals(await store.succeed(["list"]), "box\n");
       assertEquals([await clones(), await name()], [0, "mine\n"]);
     },

@@ -20,12 +20,25 @@ export function mounts(): MountEntry[] {
   return parseMountinfo(Deno.readTextFileSync("/proc/self/mountinfo"));
 }
 
-/** The mount that is seen at a path: the last one made there; `undefined` when the path is no mount point. */
+/**
+ * The mount that is seen at a path: the last one made there; `undefined` when the path is no mount point.
+ *
+ * There may be thousands: only lines are parsed that have the path.
+ *
+ * @param text a mountinfo file; by default this process's
+ */
 export function mountAt(
   path: string,
-  among: readonly MountEntry[] = mounts(),
+  text: string = Deno.readTextFileSync("/proc/self/mountinfo"),
 ): MountEntry | undefined {
-  return among.findLast(({ mountPoint }) => mountPoint === path);
+  const field = ` ${escape(path)} `;
+  for (let at = text.lastIndexOf(field); at > 0; at = text.lastIndexOf(field, at - 1)) {
+    const end = text.indexOf("\n", at);
+    const line = text.slice(text.lastIndexOf("\n", at) + 1, end < 0 ? undefined : end);
+    const [entry] = parseMountinfo(line);
+    if (entry?.mountPoint === path) return entry;
+  }
+  return undefined;
 }
 
 /** The lines of a mountinfo file; ill-formed ones are passed over. */
@@ -52,5 +65,13 @@ function unescape(text: string): string {
   return text.replaceAll(
     /\\([0-7]{3})/g,
     (_, digits: string) => String.fromCharCode(parseInt(digits, 8)),
+  );
+}
+
+/** What the kernel writes for them (seq_path_root in fs/proc_namespace.c). */
+function escape(text: string): string {
+  return text.replaceAll(
+    /[ \t\n\\]/g,
+    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`,
   );
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { mountAt, mounts, parseMountinfo } from "./mountinfo.ts";
+import { mountAt, parseMountinfo } from "./mountinfo.ts";
 
 const text = `22 1 0:21 / / rw,relatime shared:1 - overlay overlay rw,lowerdir=/a
 30 22 0:30 / /data rw shared:5 master:2 - zfs tank/enroot rw,xattr
@@ -20,10 +20,14 @@ Deno.test("mountinfo lines are read whatever optional fields and escapes they ha
 });
 
 Deno.test("the last mount at a path is the one that is seen", () => {
-  assertEquals(mountAt("/data", parseMountinfo(text))?.type, "tmpfs");
-  assertEquals(mountAt("/nowhere", parseMountinfo(text)), undefined);
+  assertEquals(mountAt("/data", text)?.type, "tmpfs");
+  assertEquals(mountAt("/data/a b\\c", text)?.source, "tank/enroot/a:20b:5cc");
+  assertEquals(mountAt("/data/é", text)?.source, "tank/enroot/:c3:a9");
+  assertEquals(mountAt("/", text)?.type, "overlay");
+  // A folder of what is mounted elsewhere, and the beginning of a mount point.
+  for (const path of ["/sub", "/dat", "/nowhere", ""]) assertEquals(mountAt(path, text), undefined);
 });
 
 Deno.test("this process has mounts", () => {
-  assertEquals(mountAt("/proc", mounts())?.type, "proc");
+  assertEquals(mountAt("/proc")?.type, "proc");
 });

@@ -9,6 +9,8 @@
  */
 
 import { permissions } from "../../lib/storage/zfs/delegation.ts";
+import { unmount } from "../../lib/sys/mount.ts";
+import { mounts } from "../../lib/sys/mountinfo.ts";
 import { Bed, type RunOptions, type User } from "./bed.ts";
 import { attempt, type Result, run } from "./command.ts";
 
@@ -90,14 +92,13 @@ export class TestDataset implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const below = [...(await this.mounted()).keys()].reverse();
-    for (const name of below) {
-      const path = await this.property(name, "mountpoint");
-      const decoded = path.replaceAll(
-        /(?::[0-9a-f]{2})+/g,
-        (text) => decodeURIComponent(text.replaceAll(":", "%")),
-      );
-      await attempt(["umount", decoded]);
+    const below = mounts().filter(({ source }) => source.startsWith(`${this.name}/`)).reverse();
+    for (const { mountPoint } of below) {
+      try {
+        unmount(mountPoint);
+      } catch {
+        // What is still in use is said when the dataset is destroyed.
+      }
     }
     await destroy(this.name);
     await Deno.remove(this.#folder, { recursive: true });

@@ -3,6 +3,7 @@ import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { pushImage } from "../support/oci_layout.ts";
 import { populate } from "../support/populate.ts";
 import { startRegistry } from "../support/registry.ts";
+import { run } from "../support/command.ts";
 import { trace } from "../support/trace.ts";
 import { ZfsBed } from "../support/zfs_bed.ts";
 
@@ -50,6 +51,25 @@ Deno.test("cached images cost few processes, and a re-import opens no layer", as
   });
   await t.step("`list`: 1 zfs", async () => {
     assertEquals((await trace(store, ["list"])).zfs.length, 1);
+  });
+  await t.step("`list` of many: none, but for those that are not mounted", async () => {
+    const { dataset } = store;
+    await populate(dataset, { first: 1000, templates: 1, containers: 110 });
+    const names = (await dataset.contents()).filter((name) => /^[^.@/][^@/]*$/.test(name)).sort();
+    assert(names.length > 110);
+    const listed = async (): Promise<string[]> =>
+      (await store.succeed(["list"])).trimEnd().split("\n");
+    assertEquals([(await trace(store, ["list"])).zfs, await listed()], [[], names]);
+    await Deno.mkdir(`${dataset.path}/no-container`);
+    const folder = `${dataset.path}/container-1050`;
+    await run(["umount", folder]);
+    assertEquals((await trace(store, ["list"])).zfs.length, 1);
+    assertEquals(await listed(), names);
+    // What a removal may leave that was killed; a sweep has it seen again.
+    await Deno.remove(folder);
+    assertEquals(await listed(), names.filter((name) => name !== "container-1050"));
+    await store.succeed(["cache", "prune"]);
+    assertEquals(await listed(), names);
   });
   await t.step("`remove`: at most 3 zfs", async () => {
     const { zfs } = await trace(store, ["remove", "-f", "c"]);

@@ -9,13 +9,14 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { existsSync } from "../../sys/exists.ts";
+import { mounts } from "../../sys/mountinfo.ts";
 import { type DatasetName, lastComponent } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.ts";
-import type { ContainerName } from "../container_name.ts";
+import { type ContainerName, parseContainerName } from "../container_name.ts";
 import type { Container } from "../store.ts";
-import { containerDataset, decodeName } from "./dataset_names.ts";
+import { containerDataset, decodeName, encodeName } from "./dataset_names.ts";
 import type { Ephemerals } from "./ephemeral.ts";
 import { holdersOf, unmountOrNameHolders } from "./holders.ts";
 import {
@@ -38,6 +39,9 @@ export interface ContainersOptions {
   /** Whether some may be clones of templates that root lends. */
   readonly hasShared: boolean;
 }
+
+/** From how many mounted datasets on a store is looked at before ZFS is asked. */
+const many = 100;
 
 /** Whether a container may take the place of one that is there. */
 export interface Replacing {
@@ -139,15 +143,46 @@ export class Containers {
     return isMounted(place) || await this.#exists(place.dataset);
   }
 
-  /** All, by name. @throws {ZfsError} */
+  /**
+   * All, by name.
+   *
+   * ZFS takes as long for each as for any other question. Where there are many they are told by their folders and
+   * the kernel's table of mounts, and ZFS is asked only of those that are not mounted.
+   *
+   * @throws {ZfsError}
+   */
   async list(): Promise<Container[]> {
-    const { dataset } = this.#store;
-    const rows = await this.#options.zfs.list([dataset], { depth: 1, types: ["filesystem"] });
-    return rows
-      .filter((row) => row.name !== dataset)
-      .flatMap((row) => decodeName(lastComponent(row.name as DatasetName)) ?? [])
-      .map((name) => ({ name, path: pathOf(this.#place(name)) }))
+    const names = await this.#ofMany() ?? (await this.#children([this.#store.dataset], 1));
+    return names
+      .map((name) => ({ name, path: `${this.#store.path}/${name}` }))
       .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  }
+
+  /** The containers of a store with many that are mounted; `undefined` where ZFS is better asked of all. */
+  async #ofMany(): Promise<ContainerName[] | undefined> {
+    const { dataset, path } = this.#store;
+    const mounted = new Map(
+      mounts().filter(({ type, root }) => type === "zfs" && root === "/")
+        .map(({ mountPoint, source }) => [mountPoint, source]),
+    );
+    if (mounted.size < many) return undefined;
+    const there: ContainerName[] = [];
+    const rest: DatasetName[] = [];
+    for (const { name, isDirectory } of Deno.readDirSync(path)) {
+      const folder = isDirectory ? asContainerName(name) : undefined;
+      if (folder === undefined) continue;
+      if (mounted.get(`${path}/${name}`) === `${dataset}/${encodeName(folder)}`) there.push(folder);
+      else rest.push(...datasetsOf(dataset, folder));
+    }
+    if (rest.length > there.length) return undefined;
+    return [...there, ...await this.#children(rest, 0)];
+  }
+
+  /** The names of containers among datasets, or below them. */
+  async #children(datasets: readonly DatasetName[], depth: number): Promise<ContainerName[]> {
+    const rows = await this.#options.zfs.list(datasets, { depth, types: ["filesystem"] });
+    return rows.filter(({ name }) => name !== this.#store.dataset)
+      .flatMap(({ name }) => decodeName(lastComponent(name as DatasetName)) ?? []);
   }
 
   /**
@@ -247,6 +282,23 @@ export class Containers {
 
   async #exists(dataset: DatasetName): Promise<boolean> {
     return (await this.#options.zfs.list([dataset])).length > 0;
+  }
+}
+
+function asContainerName(folder: string): ContainerName | undefined {
+  try {
+    return parseContainerName(folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The dataset that a container of this name would have; none where ZFS has no room for the name. */
+function datasetsOf(store: DatasetName, name: ContainerName): DatasetName[] {
+  try {
+    return [containerDataset(store, name)];
+  } catch {
+    return [];
   }
 }
 

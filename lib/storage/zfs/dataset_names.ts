@@ -22,8 +22,12 @@ export const folders = {
   handed: ".handed",
 } as const;
 
+/** Names that are the same in both: nearly all of those that are ever given. */
+const plain = /^[A-Za-z0-9._-]+$/;
+
 /** A container's name as the last component of a dataset's. */
 export function encodeName(name: ContainerName): string {
+  if (plain.test(name)) return name;
   return [...new TextEncoder().encode(name)].map((byte) => {
     const character = String.fromCharCode(byte);
     return /[A-Za-z0-9._-]/.test(character) ? character : `:${byte.toString(16).padStart(2, "0")}`;
@@ -32,14 +36,22 @@ export function encodeName(name: ContainerName): string {
 
 /** The container whose dataset has this last component; `undefined` when that is none's. */
 export function decodeName(component: string): ContainerName | undefined {
+  if (plain.test(component)) return asName(component);
   if (!/^(?:[A-Za-z0-9._-]|:[0-9a-f]{2})+$/.test(component)) return undefined;
   const bytes = [...component.matchAll(/:(..)|(.)/g)].map(([, hex, character]) =>
     hex === undefined ? character?.charCodeAt(0) ?? 0 : parseInt(hex, 16)
   );
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(bytes));
-    const name = parseContainerName(text);
-    return encodeName(name) === component ? name : undefined;
+    const name = asName(new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(bytes)));
+    return name !== undefined && encodeName(name) === component ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function asName(text: string): ContainerName | undefined {
+  try {
+    return parseContainerName(text);
   } catch {
     return undefined;
   }

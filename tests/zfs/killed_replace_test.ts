@@ -18,7 +18,10 @@ Deno.test("`create --force` that is killed while `zfs` goes on ends well", async
   const { bed, dataset } = store;
   await makeBusyboxImage(`${bed.work}/layout`, "x", { "etc/name": "image\n" });
   await store.succeed(["import", "-o", "image.sqsh", "oci:layout:x"]);
-  await store.succeed(["create", "-n", "box", "image.sqsh"]);
+  // Twice, and all parents are there.
+  for (const force of [[], ["--force"]]) {
+    await store.succeed(["create", ...force, "-n", "box", "image.sqsh"]);
+  }
   await store.succeed(["start", "--rw", "box", "sh", "-c", "echo mine > /etc/name"]);
   const real = findProgram("zfs") ?? "";
   await Deno.copyFile(real, `${bed.temp}/zfs.real`);

@@ -11,6 +11,7 @@
 
 import { EnrootError, reasonOf } from "../../errors.ts";
 import { AT, close, E, mkdirAt, must, O, openAt, openSameMount, unlinkAt } from "../../sys/at.ts";
+import { keepOnExec } from "../../sys/exec.ts";
 import { cstring } from "../../sys/libc.ts";
 
 /** A folder. Stateless: any number may be used at once. */
@@ -83,7 +84,7 @@ export class StoreFolder {
         if (found === -E.NOENT && !create) return undefined;
         if (found === -E.NOENT) {
           // Somebody else's may be there now.
-          const made = this.#make(folder, name, O.CLOEXEC);
+          const made = this.#make(folder, name);
           if (made === undefined) continue;
           using file = opened(made, name);
           return Deno.openSync(pathOf(file), { read: true, write: true });
@@ -104,9 +105,10 @@ export class StoreFolder {
    * @throws {EnrootError} code `cannot-write`
    */
   make(name: string): number {
-    const made = this.#inside((folder) => this.#make(folder, name, 0));
-    if (made !== undefined) return made;
-    throw this.#failed(new Error(`${name} cannot be made`));
+    const made = this.#inside((folder) => this.#make(folder, name));
+    if (made === undefined) throw this.#failed(new Error(`${name} cannot be made`));
+    keepOnExec(made);
+    return made;
   }
 
   /** Write a file's whole content, which is made when it is not there. @throws {EnrootError} */
@@ -154,9 +156,9 @@ export class StoreFolder {
   }
 
   /** @returns `undefined` when something of this name is there */
-  #make(folder: Opened, name: string, flags: number): number | undefined {
-    const all = O.RDWR | O.CREAT | O.EXCL | flags;
-    const result = openAt(folder.descriptor, cstring(name), all, 0o600);
+  #make(folder: Opened, name: string): number | undefined {
+    const flags = O.RDWR | O.CREAT | O.EXCL;
+    const result = openAt(folder.descriptor, cstring(name), flags, 0o600);
     if (result === -E.EXIST) return undefined;
     const made = must(result, "open", name);
     using undo = new DisposableStack();

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { EnrootError } from "../../errors.ts";
+import { close, flock } from "../../sys/at.ts";
 import { tryLockKey } from "./key_lock.ts";
 import { StoreFolder } from "./store_folder.ts";
 
@@ -10,13 +11,13 @@ interface Places {
   readonly other: string;
 }
 
-async function inStore(body: (places: Places) => void): Promise<void> {
+async function inStore(body: (places: Places) => void | Promise<void>): Promise<void> {
   const top = await Deno.makeTempDir();
   try {
     const [store, other] = [`${top}/store`, `${top}/other`];
     await Deno.mkdir(store);
     await Deno.writeTextFile(other, "secret\nword\n");
-    body({ store, other, folder: new StoreFolder(store, ".locks") });
+    await body({ store, other, folder: new StoreFolder(store, ".locks") });
     assertEquals(await Deno.readTextFile(other), "secret\nword\n");
   } finally {
     await Deno.remove(top, { recursive: true });
@@ -52,6 +53,21 @@ Deno.test("marks are written, read, dated and removed", () =>
     folder.write("mark", "text\n");
     assertEquals((folder.changed("mark")?.getTime() ?? 0) > 0, true);
     folder.remove("mark");
+    assertEquals(folder.names(), []);
+  }));
+
+Deno.test("a lock that was made is held by what was started meanwhile, until that has ended", () =>
+  inStore(async ({ folder }) => {
+    folder.ensure();
+    const lock = folder.make("k");
+    const lockNow = 6;
+    assertEquals(flock(lock, lockNow), 0);
+    const child = new Deno.Command("sh", { args: ["-c", "read x"], stdin: "piped" }).spawn();
+    close(lock);
+    assertEquals(tryLockKey(folder, "k"), undefined);
+    await child.stdin.close();
+    await child.status;
+    tryLockKey(folder, "k")?.[Symbol.dispose]();
     assertEquals(folder.names(), []);
   }));
 

@@ -8,15 +8,14 @@
  */
 
 import { reasonOf } from "../../errors.ts";
-import { childOf, type DatasetName, lastComponent } from "../../zfs/dataset.ts";
+import type { DatasetName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
-import { decodeName } from "./dataset_names.ts";
 import type { Builder } from "./builder.ts";
 import type { Ephemerals } from "./ephemeral.ts";
 import { type KeyLock, tryLockKey } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
-import { makeMountPoint, type Mounter } from "./mounter.ts";
+import type { Mounter } from "./mounter.ts";
 import { isNoSpace } from "./no_space.ts";
 import { tidyReceiving } from "./receiving.ts";
 import { tidySent } from "./sent_snapshots.ts";
@@ -136,24 +135,8 @@ export class Sweeper {
     const names = rows.map(({ name }) => name);
     await builder.tidy(names);
     await ephemerals.tidy(names);
-    this.#makeFolders(names);
     await tidyReceiving(this.#options, rows);
     await tidySent(this.#options, this.#store);
-  }
-
-  /** A container without its folder is one whose removal was killed: it is to be seen where ZFS is not asked. */
-  #makeFolders(datasets: readonly string[]): void {
-    const { layout, warn } = this.#options;
-    for (const dataset of datasets as readonly DatasetName[]) {
-      if (dataset !== childOf(this.#store, lastComponent(dataset))) continue;
-      const below = decodeName(lastComponent(dataset));
-      if (below === undefined) continue;
-      try {
-        makeMountPoint({ ...layout.placeOf(dataset), below });
-      } catch (error) {
-        warn(`the folder of container '${below}' cannot be made: ${reasonOf(error)}`);
-      }
-    }
   }
 
   /** @returns how many went */

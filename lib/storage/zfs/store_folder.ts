@@ -91,6 +91,8 @@ export class StoreFolder {
         }
         using file = opened(found, name);
         const { isFile, nlink } = Deno.statSync(pathOf(file));
+        // Its holder has removed it just now.
+        if (nlink === 0) continue;
         if (!isFile || nlink !== 1) throw new Error(`${name} is no plain file with one name`);
         this.#give(file.descriptor);
         return Deno.openSync(pathOf(file), { read: true, write: true });

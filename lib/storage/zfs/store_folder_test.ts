@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { EnrootError } from "../../errors.ts";
 import { close, flock } from "../../sys/at.ts";
 import { tryLockKey } from "./key_lock.ts";
@@ -69,6 +69,26 @@ Deno.test("a lock that was made is held by what was started meanwhile, until tha
     await child.status;
     tryLockKey(folder, "k")?.[Symbol.dispose]();
     assertEquals(folder.names(), []);
+  }));
+
+Deno.test("a lock that others make and remove all the time is taken, or is not, and that is all", () =>
+  inStore(async ({ folder }) => {
+    folder.ensure();
+    const script = "for (;;) { open F, '>', $ARGV[0]; unlink $ARGV[0] }";
+    const args = ["-e", script, folder.describe("k")];
+    const child = new Deno.Command("perl", { args }).spawn();
+    try {
+      let taken = 0;
+      for (const end = Date.now() + 1000; Date.now() < end;) {
+        const lock = tryLockKey(folder, "k");
+        lock?.[Symbol.dispose]();
+        if (lock !== undefined) taken++;
+      }
+      assert(taken > 0);
+    } finally {
+      child.kill("SIGKILL");
+      await child.status;
+    }
   }));
 
 /** What a user may have put where root is to find a lock. */

@@ -2,8 +2,9 @@
  * Building datasets that appear whole: templates and layers.
  *
  * Each is filled as `<name>.tmp`, snapshotted, unmounted, made read-only, and renamed into place (layers
- * are made read-only a little later, see `layers.ts`): under its own name it is whole. Whoever builds it holds its lock. A `.tmp` without a holder is what a
- * killed process left; whoever wants it next, or builds anything later, destroys it.
+ * are made read-only a little later, see `layers.ts`): under its own name it is whole. Whoever builds it
+ * holds its lock. A `.tmp` without a holder is what a killed process left; whoever wants it next, or
+ * builds anything later, destroys it.
  *
  * @module
  */
@@ -115,11 +116,11 @@ export class Builder {
   }
 
   /**
-   * Build one; the caller has its lock, and there is none, not even unfinished.
+   * Build one; the caller has its lock, there is none, not even unfinished, and {@linkcode Builder.refuseForOthers}
+   * was asked.
    *
-   * @throws {EnrootError} code `not-owner` when root is to fill another user's store; {@linkcode ZfsError}
-   * reason `not-found` when what it is to be a clone of is gone, `exists` when it was built by somebody
-   * else all the same; what `fill` throws. Nothing is left of it then
+   * @throws {ZfsError} reason `not-found` when what it is to be a clone of is gone, `exists` when it
+   * was built by somebody else all the same; what `fill` throws. Nothing is left of it then
    */
   async build(request: BuildRequest): Promise<void> {
     if (request.receive !== undefined) return await this.#receive(request, request.receive);
@@ -132,13 +133,12 @@ export class Builder {
    * Begin one, empty or as a clone; the same holds as for {@linkcode Builder.build}.
    *
    * @returns what is to be filled and published
-   * @throws {EnrootError} as that does
+   * @throws {ZfsError} as that does
    */
   async begin(
     { kind, id, from, properties }: Omit<BuildRequest, "fill" | "receive">,
   ): Promise<UnfinishedDataset> {
     const { zfs, layout } = this.#options;
-    this.refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     const make = (): Promise<void> =>
@@ -168,7 +168,6 @@ export class Builder {
     receive: (snapshot: SnapshotName) => Promise<Properties>,
   ): Promise<void> {
     const { zfs, layout } = this.#options;
-    this.refuseForOthers();
     const place = this.#unfinishedPlace(kind, id);
     layout.ensureFolder(kinds[kind].folder);
     await using undo = new AsyncDisposableStack();

@@ -40,7 +40,7 @@ export interface ContainersOptions {
   readonly hasShared: boolean;
 }
 
-/** From how many mounted datasets on a store is looked at before ZFS is asked. */
+/** From how many mounted datasets on a list is made without asking ZFS of all. */
 const many = 100;
 
 /** Whether a container may take the place of one that is there. */
@@ -146,8 +146,9 @@ export class Containers {
   /**
    * All, by name.
    *
-   * ZFS takes as long for each as for any other question. Where there are many they are told by their folders and
-   * the kernel's table of mounts, and ZFS is asked only of those that are not mounted.
+   * What ZFS takes grows with their number. Where there are many they are told by their folders and the kernel's
+   * table of mounts, and ZFS is asked only of those that are not mounted. One without its folder, whose removal
+   * was killed, is not among them then.
    *
    * @throws {ZfsError}
    */
@@ -270,7 +271,7 @@ export class Containers {
 
   async #destroy(place: Place): Promise<void> {
     await unmountOrNameHolders(this.#options.mounter, place);
-    // First, because without its folder it is found all the same, and nobody looks for the folder alone.
+    // First: who is killed in between leaves a container that its name still finds. Nobody looks for a folder.
     try {
       removeMountPoint(place);
     } catch (error) {

@@ -113,7 +113,7 @@ for (const user of users) {
         assertEquals(await exec(pid, "test -d /proc/$$ && test $$ -lt 100 && echo own"), "own\n");
         // The one that enroot list shows is the command itself.
         const [, shown = ""] = (await bed.succeed(["list", "-f"])).split("\n");
-        assertMatch(shown, /^box +\d+ +sh +S /);
+        assertMatch(shown, /^box +\d+ +sh +[DRS] /);
         const [, listed] = shown.split(/ +/);
         assert(Number(listed) !== pid);
         assertEquals(await exec(Number(listed), "echo same"), "same\n");

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { accelerator } from "./accelerator.ts";
+import { type Accelerator, acceleratorFor } from "./accelerator.ts";
 import { Child } from "./child.ts";
 import type { VmImage } from "./image.ts";
 import { writeInitramfs } from "./initramfs.ts";
@@ -88,7 +88,9 @@ export async function runInVm(image: VmImage, job: Job): Promise<Ending> {
     );
     await server.first(appears(`${folder}/${tag}`, job.signal));
   }
-  const machine = stack.use(new Child(machineArgv(folder, image, await accelerator(image.kernel))));
+  const machine = stack.use(
+    new Child(machineArgv(folder, image, await acceleratorFor(image.kernel))),
+  );
   const [out, err, control] = await machine.first(
     Promise.all(listeners.map(async (listener) => stack.use(await listener.accept()))),
   );
@@ -163,12 +165,12 @@ async function writeJob(folder: string, { base }: VmImage, job: Job): Promise<vo
 function machineArgv(
   folder: string,
   { kernel }: VmImage,
-  accelerated: readonly string[],
+  accelerator: Accelerator,
 ): string[] {
   const memory = "6G";
   return [
     ...["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
-    ...[...accelerated, "-cpu", "max", "-smp", "2"],
+    ...[...accelerator.options, "-cpu", "max", "-smp", "2"],
     // Shares are served out of the machine's memory.
     ...["-m", memory, "-object", `memory-backend-memfd,id=memory,size=${memory},share=on`],
     ...["-numa", "node,memdev=memory"],
@@ -184,7 +186,10 @@ function machineArgv(
     ...["-serial", `file:${folder}/console`],
     ...["-kernel", kernel, "-initrd", `${folder}/initramfs`],
     // A panic is the end: without a wait, and the machine does not start again.
-    ...["-append", "console=ttyS0 panic=-1 mitigations=off"],
+    ...[
+      "-append",
+      ["console=ttyS0 panic=-1 mitigations=off", ...accelerator.kernel].join(" "),
+    ],
   ];
 }
 

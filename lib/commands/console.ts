@@ -40,16 +40,17 @@ export function openTerminal(environment: Readonly<Record<string, string>>): Ter
   });
 }
 
+const levels: ReadonlyMap<string, Level> = new Map([
+  ["debug", "debug"],
+  ["info", "info"],
+  ["warn", "warning"],
+  ["warning", "warning"],
+  ["error", "error"],
+]);
+
 /** The level that a word of the configuration means; `info` for any other. */
 export function levelOf(word: string | undefined): Level {
-  const levels: Readonly<Record<string, Level>> = {
-    debug: "debug",
-    info: "info",
-    warn: "warning",
-    warning: "warning",
-    error: "error",
-  };
-  return levels[word?.toLowerCase() ?? ""] ?? "info";
+  return levels.get(word?.toLowerCase() ?? "") ?? "info";
 }
 
 /** Write a result to standard output. */

@@ -18,8 +18,10 @@ import { levelOf } from "./console.ts";
  * @throws {EnrootError} naming the key, value and place at fault
  */
 export async function configOf({ environment, terminal }: Context): Promise<Config> {
-  const config = await loadConfig({ environment });
+  const warnings: string[] = [];
+  const config = await loadConfig({ environment, warn: (message) => warnings.push(message) });
   terminal.configure({ level: levelOf(config.logLevel), traces: config.debug });
+  for (const message of warnings) terminal.log("warning", message);
   return config;
 }
 

@@ -27,6 +27,8 @@ export interface ConfigSources {
   readonly environment: Readonly<Record<string, string>>;
   /** Whom defaults are for; by default the user of this process. */
   readonly uid?: number;
+  /** Told of each line of a file that has no effect. */
+  readonly warn?: (message: string) => void;
 }
 
 /** What means "not set", as in enroot; a switch that is on by default is turned off by it. */
@@ -40,18 +42,19 @@ const offWords: readonly string[] = ["n", "no", "N", "NO", "false", "FALSE", "f"
  * @throws {EnrootError} code `bad-config-value` or `bad-config-line`, naming key, value, file and line
  */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {
-  const { environment, uid = Deno.uid() ?? 0 } = sources;
+  const { environment, uid = Deno.uid() ?? 0, warn } = sources;
   const set = new Map<string, Setting>();
   for (const [key, value] of Object.entries(environment)) {
     if (value === "" || !isAllowedKey(key)) continue;
     set.set(key, { key, value, literal: true, place: "environment" });
   }
   // A file cannot say where it is itself to be found; what the environment sets, no file's code is for.
-  const written = readFiles(sysconfPath(set))
+  const written = readFiles(sysconfPath(set), warn)
     .filter(({ key }) => !set.has(key) && key !== "ENROOT_SYSCONF_PATH");
-  for (const setting of await expandSettings(written, environment, uid)) {
+  for (const setting of await expandSettings(written, environment, uid, warn)) {
     set.set(setting.key, setting);
   }
+  if (meansDefaultRuntimePath(written, set)) set.delete("ENROOT_RUNTIME_PATH");
   const tempPath = valueOf(set, "ENROOT_TEMP_PATH").setting?.value;
   const runtimePath = valueOf(set, "ENROOT_RUNTIME_PATH").setting?.value;
   const defaults = await defaultsOf({ environment, uid, tempPath, runtimePath });
@@ -62,12 +65,12 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
     const { setting, isOff } = valueOf(set, name);
     const value = setting === undefined ? fallback(defaults) : parse(read, setting);
     values[property] = isOff && typeof value === "boolean" ? false : value;
-    const text = values[property] === false ? "" : textOf(values[property]);
+    const text = values[property] === false ? "" : setting?.value ?? textOf(values[property]);
     if (text !== "") variables[name] = text;
   }
   for (const name of set.keys()) {
     const { setting } = valueOf(set, name);
-    if (setting !== undefined) variables[name] = setting.value;
+    if (setting !== undefined && !Object.hasOwn(keys, name)) variables[name] = setting.value;
   }
   // The table of keys makes both types: each property is there, and of its parser's type.
   return Object.freeze({ ...values, variables: Object.freeze(variables) }) as Config;
@@ -76,6 +79,19 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
 function sysconfPath(set: ReadonlyMap<string, Setting>): string {
   const { setting } = valueOf(set, "ENROOT_SYSCONF_PATH");
   return setting === undefined ? "/etc/enroot" : parse(keys.ENROOT_SYSCONF_PATH.parse, setting);
+}
+
+/**
+ * Whether the files say `${XDG_RUNTIME_DIR}/enroot`, as the files of enroot do, and there is no such folder:
+ * then what `/run` stands in for is the whole default, which knows where this user can write.
+ */
+function meansDefaultRuntimePath(
+  written: readonly Setting[],
+  set: ReadonlyMap<string, Setting>,
+): boolean {
+  const last = written.findLast(({ key }) => key === "ENROOT_RUNTIME_PATH");
+  return last !== undefined && last.value.includes("XDG_RUNTIME_DIR") &&
+    set.get(last.key)?.value === "/run/enroot";
 }
 
 /** What a key is set to, when it is, and not to a word for off. */
@@ -98,11 +114,11 @@ function parse<T>(read: Parser<T>, { key, value, place }: Setting): T {
   );
 }
 
-function readFiles(folder: string): Setting[] {
+function readFiles(folder: string, warn?: (message: string) => void): Setting[] {
   const files = [`${folder}/enroot.conf`, ...confFilesIn(`${folder}/enroot.conf.d`)];
   return files.flatMap((file) => {
     try {
-      return parseConfFile(Deno.readTextFileSync(file), file);
+      return parseConfFile(Deno.readTextFileSync(file), file, warn);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return [];
       if (error instanceof EnrootError) throw error;

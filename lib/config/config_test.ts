@@ -8,7 +8,7 @@ import { keys } from "./keys.ts";
 async function load(
   files: Readonly<Record<string, string>>,
   environment: Readonly<Record<string, string>> = {},
-  more: { uid?: number } = {},
+  more: { uid?: number; warn?: (message: string) => void } = {},
 ): Promise<Config> {
   const folder = await Deno.makeTempDir();
   try {
@@ -31,11 +31,11 @@ async function load(
 }
 
 Deno.test("with nothing set, everything has its default", async () => {
-  const config = await load({}, { XDG_RUNTIME_DIR: "/run/user/7" });
+  const config = await load({}, { XDG_RUNTIME_DIR: "/usr" });
   assertEquals(
     [config.runtimePath, config.configPath, config.cachePath, config.dataPath, config.tempPath],
     [
-      "/run/user/7/enroot",
+      "/usr/enroot",
       "/home/u/.config/enroot",
       "/home/u/.cache/enroot",
       "/home/u/.local/share/enroot",
@@ -68,7 +68,12 @@ Deno.test("later files win over earlier ones, and the environment over all", asy
 const expansions: [value: string, expected: string][] = [
   ["/x/${USER}", "/x/me"],
   ["/x/$USER", "/x/me"],
-  ["/x/${NONE}/y", "/x/y"],
+  ["/x/${NONE:-}/y", "/x/y"],
+  ["${NONE}", "/tmp"],
+  ["~/x", "/home/u/x"],
+  ["~", "/home/u"],
+  ['"~/x"', "/home/u/x"],
+  ["~/$(echo x)", "/home/u/x"],
   ["/x/${NONE:-z}", "/x/z"],
   ["/x/$(echo a b)", "/x/a b"],
   ["/x/`echo c`", "/x/c"],
@@ -86,6 +91,18 @@ for (const [value, expected] of expansions) {
   Deno.test(`the value ${value} becomes ${expected}`, async () => {
     const text = `ENROOT_CACHE_PATH /first\nENROOT_TEMP_PATH ${value}\n`;
     assertEquals((await load({ "enroot.conf": text }, { USER: "me" })).tempPath, expected);
+  });
+}
+
+for (const word of ["off", "OFF", "Off", "No", "False", "F"]) {
+  Deno.test(`${word} turns a switch off, also for hooks`, async () => {
+    const text = `ENROOT_LOGIN_SHELL ${word}\nENROOT_ALLOW_HTTP ${word}\n`;
+    const files = { "enroot.conf": text };
+    for (const config of [await load(files), await load(files, { ENROOT_LOGIN_SHELL: word })]) {
+      assertEquals([config.loginShell, config.allowHttp], [false, false]);
+      const names = Object.keys(config.variables);
+      assertEquals(names.filter((name) => /LOGIN_SHELL|ALLOW_HTTP/.test(name)), []);
+    }
   });
 }
 
@@ -112,6 +129,11 @@ const good: [key: string, value: string, property: keyof Config, expected: unkno
   ["ENROOT_STORAGE_BACKEND", "zfs", "storageBackend", "zfs"],
   ["ENROOT_ALLOW_HTTP", "yes", "allowHttp", true],
   ["ENROOT_ALLOW_HTTP", "y", "allowHttp", true],
+  ["ENROOT_ALLOW_HTTP", "on", "allowHttp", true],
+  ["ENROOT_ALLOW_HTTP", "ON", "allowHttp", true],
+  ["ENROOT_LOG_LEVEL", "WARNING", "logLevel", "warning"],
+  ["ENROOT_LOG_LEVEL", "Warn", "logLevel", "warn"],
+  ["ENROOT_LOG_LEVEL", "error", "logLevel", "error"],
   ["ENROOT_DATA_PATH", "/a//b/", "dataPath", "/a/b"],
   ["ENROOT_SQUASH_OPTIONS", "-comp  zstd", "squashOptions", ["-comp", "zstd"]],
   ["ENROOT_MAX_PROCESSORS", "0", "maxProcessors", navigator.hardwareConcurrency],
@@ -141,6 +163,7 @@ const bad: [key: string, value: string, wanted: string][] = [
   ["ENROOT_CONNECT_TIMEOUT", "1.5", "a whole number"],
   ["ENROOT_MAX_LAYER_SIZE", "8192T", "at most 8191T"],
   ["ENROOT_LOGIN_SHELL", "0", "yes or no"],
+  ["ENROOT_LOGIN_SHELL", "offer", "yes or no"],
   ["ENROOT_MAX_CONNECTIONS", "ten", "a whole number"],
   ["ENROOT_STORAGE_BACKEND", "btrfs", "dir or zfs"],
   ["ENROOT_ALLOW_HTTP", "maybe", "yes or no"],
@@ -163,10 +186,35 @@ for (const [key, value, wanted] of bad) {
   });
 }
 
-Deno.test("a line that is none, or of a key that is not allowed, is named", async () => {
-  for (const line of ["PATH /evil", "LD_PRELOAD=/x", "=x", "ENROOT-X y", "HOME /x"]) {
+Deno.test("a line that is none, or of a key of enroot that cannot be, is named", async () => {
+  for (const line of ["=x", "ENROOT-X y", "ENROOT_X2 y", "ENROOT_Data_PATH /x"]) {
     const error = await assertRejects(() => load({ "enroot.conf": `\n${line}\n` }), EnrootError);
     assert(error.message.includes("enroot.conf:2"), error.message);
+  }
+});
+
+Deno.test("a line with the key of another program has no effect, and is told of once", async () => {
+  const lines: [line: string, remedy: string][] = [
+    ["PATH /evil", "remove it"],
+    ["LD_PRELOAD=/x", "remove it"],
+    ["HOME /x", "remove it"],
+    ["HTTP_PROXY http://me:secret@x", "write http_proxy"],
+    ["export ENROOT_CACHE_PATH=/x", "write KEY=VALUE without it"],
+    ["NVIDIA_x 1", "remove it"],
+  ];
+  for (const [line, remedy] of lines) {
+    const warnings: string[] = [];
+    const text = `ENROOT_DATA_PATH /a\n${line}\nENROOT_TEMP_PATH \${HOME}/t\n`;
+    const config = await load({ "enroot.conf": text }, {}, { warn: (each) => warnings.push(each) });
+    const { variables } = await load({ "enroot.conf": text.replace(line, "") });
+    assertEquals([config.dataPath, config.tempPath], ["/a", "/home/u/t"], line);
+    const { ENROOT_SYSCONF_PATH: _, ...rest } = config.variables;
+    const { ENROOT_SYSCONF_PATH: __, ...without } = variables;
+    assertEquals(rest, without, line);
+    const [key] = line.split(/[ =]/);
+    const said =
+      `enroot.conf:2: '${key}' is no key of enroot, so this line has no effect: ${remedy}`;
+    assertEquals(warnings.map((each) => each.slice(each.indexOf("enroot.conf:"))), [said]);
   }
 });
 
@@ -266,11 +314,8 @@ Deno.test("without HOME the user database has it", async () => {
 
 Deno.test("a user whom nobody knows has cache and configuration below the runtime path", async () => {
   const uid = 54_321;
-  const own = await load({}, { HOME: "", XDG_RUNTIME_DIR: "/run/user/7" }, { uid });
-  assertEquals([own.cachePath, own.configPath], [
-    "/run/user/7/enroot/.cache",
-    "/run/user/7/enroot/.config",
-  ]);
+  const own = await load({}, { HOME: "", XDG_RUNTIME_DIR: "/usr" }, { uid });
+  assertEquals([own.cachePath, own.configPath], ["/usr/enroot/.cache", "/usr/enroot/.config"]);
   const bare = await load({}, { HOME: "", ENROOT_TEMP_PATH: "/scratch" }, { uid });
   assertEquals([bare.runtimePath, bare.cachePath], [
     "/scratch/enroot-54321",
@@ -287,11 +332,17 @@ Deno.test("folders of the environment are used when they are absolute paths", as
   const paths = ({ configPath, cachePath, dataPath, runtimePath, tempPath }: Config): string[] => [
     ...[configPath, cachePath, dataPath, runtimePath, tempPath],
   ];
-  const absolute = Object.fromEntries(names.map((name) => [name, `/x//${name}/`]));
-  assertEquals(
-    paths(await load({}, absolute)),
-    names.map((name) => name === "TMPDIR" ? "/x/TMPDIR" : `/x/${name}/enroot`),
-  );
+  const there = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${there}/XDG_RUNTIME_DIR`);
+    const absolute = Object.fromEntries(names.map((name) => [name, `${there}//${name}/`]));
+    assertEquals(
+      paths(await load({}, absolute)),
+      names.map((name) => name === "TMPDIR" ? `${there}/TMPDIR` : `${there}/${name}/enroot`),
+    );
+  } finally {
+    await Deno.remove(there, { recursive: true });
+  }
   const relative = Object.fromEntries(names.map((name) => [name, name]));
   const without = await load({}, {}, { uid: 54_321 });
   assertEquals(paths(await load({}, relative, { uid: 54_321 })), paths(without));

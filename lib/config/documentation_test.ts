@@ -33,7 +33,7 @@ Deno.test("packaging/etc/enroot.conf says what the defaults are: with its lines 
   const folder = await Deno.makeTempDir();
   try {
     for (
-      const more of [{ XDG_RUNTIME_DIR: "/run/user/7" }, { XDG_CACHE_HOME: "/c", TMPDIR: "/t" }]
+      const more of [{ XDG_RUNTIME_DIR: "/usr" }, { XDG_CACHE_HOME: "/c", TMPDIR: "/t" }]
     ) {
       const environment = {
         HOME: "/home/u",

@@ -7,7 +7,10 @@
 import { EnrootError, reasonOf } from "../errors.ts";
 import { CommandError, run } from "../process/run.ts";
 import type { Setting } from "./conf_file.ts";
+import { type Expandable, nameFolders } from "./folder_variables.ts";
+import { isPathKey } from "./keys.ts";
 import { maskCredentials, shownValue } from "./secrets.ts";
+import { bareVariables, variable } from "./variables.ts";
 
 /** How long all commands in configuration files may take together, in seconds. */
 const patience = 30;
@@ -28,34 +31,71 @@ done`;
  *
  * A value may use variables of the environment and keys that were set before it. Plain variables are
  * expanded here; one bash expands everything else, and is started only when there is something else.
+ * A `~` before a path is the user's home, and `HOME` and the variables of the XDG base directories have their
+ * defaults. A path with any other variable that is not set, or empty, and has no default is none: what is left
+ * of it would be somebody else's, or everybody's.
  *
  * @param settings none of a key that the environment sets: it wins, so what the file says is not run
  * @param uid what `${UID}` is
+ * @param warn told of each path that is none, which comes out empty then, as in enroot; absent: that is an error
  * @throws {EnrootError} code `bad-config-value`, naming key, value, file and line
  */
 export async function expandSettings(
   settings: readonly Setting[],
   environment: Readonly<Record<string, string>>,
   uid: number,
+  warn?: (message: string) => void,
 ): Promise<Setting[]> {
   // Paths of the store are made of them, so no environment may say otherwise; bash would believe it.
   const variables = { ...environment, UID: `${uid}`, EUID: `${uid}` };
-  if (settings.some(needsBash)) return await byBash(settings, variables);
-  const known = new Map(Object.entries(variables));
-  return settings.map((setting) => {
-    const value = setting.literal ? setting.value : setting.value.replaceAll(
-      variable,
-      (_, braced?: string, fallback?: string, plain?: string) =>
-        known.get(braced ?? plain ?? "") || (fallback ?? ""),
-    );
+  const named = await nameFolders({ settings, environment: variables }, uid);
+  const values = named.settings.some(needsBash)
+    ? await byBash(named, settings)
+    : withoutBash(named);
+  const known = new Map(Object.entries(named.environment));
+  return settings.map((setting, index) => {
+    let value = values[index] ?? "";
+    // What comes out empty sets nothing, so the default holds.
+    const unset = value === "" ? undefined : holeIn(named.settings[index] ?? setting, known);
+    if (unset !== undefined) {
+      const why = whyNoPath(setting, unset);
+      if (warn === undefined) throw new EnrootError("bad-config-value", why);
+      warn(why);
+      value = "";
+    }
     known.set(setting.key, value);
     return { ...setting, value };
   });
 }
 
-// The default that a variable may have is plain text here, in which bash would find nothing to do.
-const variable =
-  /\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^$`\\"'{}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))/g;
+/** The variable that leaves a hole in a path; `undefined` where there is none. */
+function holeIn(
+  { key, value, literal }: Setting,
+  known: ReadonlyMap<string, string>,
+): string | undefined {
+  if (literal || !isPathKey(key)) return undefined;
+  return bareVariables(value).find((name) => !known.get(name) && !ofBash.test(name));
+}
+
+function whyNoPath({ place, key, value }: Setting, unset: string): string {
+  return `${place}: ${key}: '${shownValue(key, value)}' has no effect: ${unset} is not set, or ` +
+    `empty: set it, or write \${${unset}:-VALUE} with what is to be there without it`;
+}
+
+function withoutBash({ settings, environment }: Expandable): string[] {
+  const known = new Map(Object.entries(environment));
+  return settings.map((setting) => {
+    const { key, value, literal } = setting;
+    const expanded = literal ? value : value.replaceAll(
+      variable,
+      (_, braced?: string, fallback?: string, plain?: string) =>
+        known.get(braced ?? plain ?? "") || (fallback ?? ""),
+    );
+    // What is none must not come into others, by their defaults.
+    known.set(key, holeIn(setting, known) === undefined ? expanded : "");
+    return expanded;
+  });
+}
 
 // Variables that bash sets by itself (bash(1), Shell Variables): the environment does not have them.
 const ofBash = new RegExp(
@@ -74,10 +114,11 @@ function needsBash({ value, literal }: Setting): boolean {
   return /[$`\\"]/.test(rest);
 }
 
+/** @param written the settings as the files have them, for messages */
 async function byBash(
-  settings: readonly Setting[],
-  environment: Readonly<Record<string, string>>,
-): Promise<Setting[]> {
+  { settings, environment }: Expandable,
+  written: readonly Setting[],
+): Promise<string[]> {
   const values: string[] = [];
   let partial = "";
   const pairs = settings.flatMap(({ key, value, literal }) => [
@@ -96,7 +137,7 @@ async function byBash(
       },
     });
   } catch (error) {
-    const failed = settings[values.length];
+    const failed = written[values.length];
     if (failed === undefined) throw error;
     const { key, value, place } = failed;
     throw new EnrootError(
@@ -105,7 +146,7 @@ async function byBash(
       { cause: error },
     );
   }
-  return settings.map((setting, index) => ({ ...setting, value: values[index] ?? "" }));
+  return values;
 }
 
 function whyNot(error: unknown): string {

@@ -4,7 +4,14 @@ import type { Setting } from "./conf_file.ts";
 import { expandSettings } from "./expand.ts";
 
 const environment = {
-  ...{ PATH: "/usr/bin:/bin", USER: "me", EMPTY: "", ODD: "a $b `c` \\ \" ' ~ *", LC_ALL: "C" },
+  ...{
+    PATH: "/usr/bin:/bin",
+    USER: "me",
+    HOME: "/home/me",
+    EMPTY: "",
+    ODD: "a $b `c` \\ \" ' ~ *",
+    LC_ALL: "C",
+  },
   // Nobody's environment decides these.
   ...{ UID: "12345", EUID: "12345" },
 };
@@ -27,14 +34,19 @@ const values: [value: string, expected: string][] = [
   ["/x/$USER-y.$USER", "/x/me-y.me"],
   ["/x/${UID}", `/x/${uid}`],
   ["/x/$EUID", `/x/${uid}`],
-  ["${NONE}/x", "/x"],
+  ["${NONE:-}/x", "/x"],
   ["${NONE:-/tmp}/x", "/tmp/x"],
   ["${EMPTY:-/tmp}/x", "/tmp/x"],
   ["${USER:-other}", "me"],
   ["${NONE:-}", ""],
   ["${NONE:-a:-b =c}", "a:-b =c"],
   ["${ODD}", environment.ODD],
-  ["~/x *", "~/x *"],
+  ["~/x *", "/home/me/x *"],
+  ["~", "/home/me"],
+  ["~other/x", "~other/x"],
+  ["/x/~/y", "/x/~/y"],
+  ["${XDG_DATA_HOME}/x", "/home/me/.local/share/x"],
+  ["$XDG_CACHE_HOME/x", "/home/me/.cache/x"],
   ["it's", "it's"],
   ["${ENROOT_TEMP_PATH}+", "it's+"],
 ];
@@ -61,6 +73,58 @@ const byBash: [value: string, expected: string][] = [
 ];
 for (const [value, expected] of byBash) {
   Deno.test(`bash makes ${value} into ${JSON.stringify(expected)}`, async () => {
+    assertEquals(await expanded([setting(value)]), [expected]);
+  });
+}
+
+Deno.test("only a path may begin with ~, and only a path may have no hole", async () => {
+  const other = ["~/x", "${NONE}/x", "a $EMPTY b"];
+  const settings = other.map((value) => setting(value, { key: "ENROOT_SQUASH_OPTIONS" }));
+  assertEquals(await expanded(settings), ["~/x", "/x", "a  b"]);
+  assertEquals((await expanded([...settings, setting("$(true)")])).slice(0, 3), [
+    ...["~/x", "/x", "a  b"],
+  ]);
+});
+
+const holes: [value: string, name: string][] = [
+  ["/raid/$NONE", "NONE"],
+  ["/raid/${EMPTY}/x", "EMPTY"],
+  ["/raid/${USER}/$NONE", "NONE"],
+  ["${ENROOT_CACHE_PATH}/x", "ENROOT_CACHE_PATH"],
+  ["/raid/${NONE%x}", "NONE"],
+  ["/raid/$(id -u)/${NONE}", "NONE"],
+  ["/raid/`id -u`$NONE", "NONE"],
+];
+for (const [value, name] of holes) {
+  Deno.test(`the path ${value} is refused, with ${name} and its place named`, async () => {
+    const path = setting(value, { place: "/e/enroot.conf:7" });
+    for (const settings of [[path], [setting("$(echo /x)"), path]]) {
+      const error = await assertRejects(() => expanded(settings), EnrootError);
+      assertEquals(error.code, "bad-config-value");
+      const begin = `/e/enroot.conf:7: ENROOT_TEMP_PATH: '${value}' has no effect: ${name} is `;
+      assert(error.message.startsWith(begin), error.message);
+      assert(error.message.includes(`write \${${name}:-VALUE}`), error.message);
+      const said: string[] = [];
+      const warn = (message: string): void => void said.push(message);
+      const all = await expandSettings(settings, environment, uid, warn);
+      assertEquals([all.at(-1)?.value, said], ["", [error.message]]);
+    }
+  });
+}
+
+const whole: [value: string, expected: string][] = [
+  ["$NONE", ""],
+  ["${EMPTY}${NONE}", ""],
+  ["/x/${NONE+set}", "/x/"],
+  ["/x/${NONE:-${USER}}", "/x/me"],
+  ["/x/${USER:+${NONE}y}", "/x/y"],
+  ['/x/$([ -n "$NONE" ] && echo $NONE || echo y)', "/x/y"],
+  ["/x/$(case $NONE in '') echo y;; *) echo $NONE;; esac)", "/x/y"],
+  ["/x/\\$NONE", "/x/$NONE"],
+  ["/x/$HOSTNAME$(true)", `/x/${Deno.hostname()}`],
+];
+for (const [value, expected] of whole) {
+  Deno.test(`the path ${value} has no hole`, async () => {
     assertEquals(await expanded([setting(value)]), [expected]);
   });
 }

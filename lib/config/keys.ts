@@ -157,6 +157,12 @@ export const ignoredKeys: readonly string[] = [
   ...["ENROOT_GZIP_PROGRAM", "ENROOT_ZSTD_OPTIONS", "ENROOT_LIBRARY_PATH"],
 ];
 
+/** Whether a key's value is a path. */
+export function isPathKey(name: string): boolean {
+  if (name === "SSL_CERT_DIR" || name === "SSL_CERT_FILE") return true;
+  return Object.hasOwn(keys, name) && keys[name as KeyName].parse === value.path;
+}
+
 /** Whether a key may stand in a configuration file. */
 export function isAllowedKey(name: string): boolean {
   return /^(?:ENROOT_[A-Z_]+|MELLANOX_[A-Z0-9_]+|NVIDIA_[A-Z0-9_]+)$/.test(name) ||

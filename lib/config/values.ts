@@ -43,8 +43,12 @@ export const processors: Parser<number> = matching(
   (text) => Number(text) || navigator.hardwareConcurrency,
 );
 
-/** A switch: the words for off are taken as unset before any value is looked at. */
-export const flag: Parser<boolean> = matching(/^(?:y|yes|t|true|1)$/i, "yes or no", () => true);
+/** A switch. */
+export const flag: Parser<boolean> = matching(
+  /^(?:y|yes|t|true|on|1|n|no|f|false|off)$/i,
+  "yes or no",
+  (text) => /^(?:[yt1]|on)/i.test(text),
+);
 
 /** An absolute path. */
 export const path: Parser<string> = matching(/^\//, "an absolute path", tidyPath);
@@ -62,9 +66,9 @@ export function words(text: string): readonly string[] {
 /** Any text that is not empty. */
 export const text: Parser<string> = matching(/./s, "some text", (text) => text);
 
-/** One of several words. */
+/** One of several words of small letters, which may be written in any case. */
 export function oneOf<const W extends string>(allowed: readonly W[], wanted: string): Parser<W> {
-  return (text) => allowed.find((word) => word === text) ?? new Refusal(wanted);
+  return (text) => allowed.find((word) => word === text.toLowerCase()) ?? new Refusal(wanted);
 }
 
 /** Seconds, or `inf` for no end. */

@@ -14,7 +14,12 @@ const scripts: [text: string, settings: Record<string, string>][] = [
   ['#ENROOT_A="x" # why\n', { ENROOT_A: "x" }],
   ["#ENROOT_A=$(echo ran)\n", { ENROOT_A: "ran" }],
   ["#ENROOT_A=\n", { ENROOT_A: "" }],
-  ["# ENROOT_A=1\n #ENROOT_A=1\n##ENROOT_A=1\n#ENROOT_A 1\n#enroot_a=1\n", {}],
+  ["# ENROOT_A=1\n#\tENROOT_B=2\n#  ENROOT_C 3\n", { ENROOT_A: "1", ENROOT_B: "2", ENROOT_C: "3" }],
+  ["#ENROOT_A 1\n#ENROOT_B\t 2\n#ENROOT_C = 3\n", { ENROOT_A: "1", ENROOT_B: "2", ENROOT_C: "3" }],
+  ["#ENROOT_A\n#ENROOT_B \n", { ENROOT_A: "", ENROOT_B: "" }],
+  ["# ENROOT_A ${XDG_DATA_HOME}/x # why\n", { ENROOT_A: "/home/me/.local/share/x" }],
+  [" #ENROOT_A=1\n##ENROOT_A=1\n# # ENROOT_A=1\n#enroot_a=1\n", {}],
+  ["#ENROOT_\n# ENROOT_ is a prefix\n#ENROOT_A: 1\n#ENROOT_Ab=1\n#SEE ENROOT_A=1\n", {}],
   ["#LD_PRELOAD=/x\n#PATH=/x\n", {}],
 ];
 for (const [text, settings] of scripts) {

@@ -9,7 +9,7 @@ import { UsageError } from "../errors.ts";
 import { createdAt } from "../import/build_rootfs.ts";
 import type { PartialFile } from "../storage/partial_file.ts";
 import { formatPointer, pointerTime } from "../storage/pointer.ts";
-import { makeSquashfs } from "../storage/squashfs.ts";
+import { assertMksquashfs, makeSquashfs } from "../storage/squashfs.ts";
 import type { Store } from "../storage/store.ts";
 import { createStaging, tidyStaging } from "../sys/staging.ts";
 import type { Context } from "./command.ts";
@@ -61,12 +61,17 @@ export function intoPointer(
   };
 }
 
-/** The image becomes a file that needs no store. */
+/**
+ * The image becomes a file that needs no store.
+ *
+ * @throws {EnrootError} code `program-missing`, at once, where no such file can be made
+ */
 export function intoSquashfs(
   { terminal }: Context,
   config: Config,
   { file, signal }: OutputRequest,
 ): Into {
+  assertMksquashfs();
   const prefix = `enroot-import.${Deno.uid()}.`;
   tidyStaging(config.tempPath, prefix);
   return async (image, build) => {

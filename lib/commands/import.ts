@@ -60,7 +60,7 @@ Import an image as a file that containers are created from.
       await importFromHost(context, operand, options);
       return 0;
     }
-    const uri = parseImageUri(operand);
+    const uri = parseImageUri(operand, ["zfs://"]);
     const output = absolute(options.value("output") ?? defaultFileName(uri));
     const config = await configOf(context);
     const asPointer = isPointerWanted(config, options.value("format"));

@@ -45,7 +45,7 @@ Import an image and create a container from it in one step.
 
     if (isZfsUri(operand)) return await loadFromHost(context, operand, options);
 
-    const uri = parseImageUri(operand);
+    const uri = parseImageUri(operand, ["zfs://"]);
     const name = parseContainerName(
       options.value("name") ?? defaultFileName(uri).replace(/\.sqsh$/, ""),
     );

@@ -8,6 +8,7 @@ import type { Config } from "../config/config.ts";
 import { UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
 import { Connections } from "../source/registry/connections.ts";
+import { assertMksquashfs } from "../storage/squashfs.ts";
 import type { Command, Context } from "./command.ts";
 import { isPointerWanted } from "./image_output.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
@@ -59,6 +60,7 @@ failed, with the rest done.
     }
     const config = templateConfig(await configOf(context));
     const target = targetOf(config, options.value("format"));
+    if (target === "squashfs") assertMksquashfs();
     const list = await readList(file);
     if (list.length === 0) context.terminal.log("warning", "the list names no image");
     return await withTermination((signal) =>

@@ -5,13 +5,13 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { formatUri, type ImageUri, parseImageUri } from "../source/uri.ts";
+import { formatUri, type ImageUri, parseImageUri, shownUri } from "../source/uri.ts";
 
 /** A line of a list. */
 export interface ListedImage {
   /** Counted from 1. */
   readonly line: number;
-  /** In full, without a user; what is no URI, as it stands there. */
+  /** In full, without a user; what is no URI, as it stands there, without a password. */
   readonly name: string;
   /** Absent when it is none. */
   readonly uri?: ImageUri;
@@ -53,6 +53,6 @@ function imageOf(entry: string, line: number): ListedImage {
     return { line, name: formatUri(uri), uri };
   } catch (error) {
     if (!(error instanceof EnrootError)) throw error;
-    return { line, name: entry, problem: error };
+    return { line, name: shownUri(entry), problem: error };
   }
 }

@@ -37,6 +37,12 @@ Deno.test("one image as two users is two", () => {
   assertEquals(parseList("docker://x@r.io/a\ndocker://y@r.io/a\ndocker://x@r.io/a").length, 2);
 });
 
+Deno.test("a password in a line that is no image is not told", () => {
+  const [image] = parseList("docker://u:secret@r.io/a");
+  assertEquals([image?.name, image?.uri], ["docker://u:…@r.io/a", undefined]);
+  assertEquals(image?.problem?.message.includes("secret"), false);
+});
+
 Deno.test("a list that is not there is named", async () => {
   const error = await assertRejects(() => readList("/nonexistent/list"), EnrootError);
   assertEquals([error.code, error.message.includes("/nonexistent/list")], ["cannot-read", true]);

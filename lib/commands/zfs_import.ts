@@ -7,7 +7,7 @@
 import { UsageError } from "../errors.ts";
 import { withTermination } from "../process/signals.ts";
 import { createPartialFile } from "../storage/partial_file.ts";
-import { makeSquashfs } from "../storage/squashfs.ts";
+import { assertMksquashfs, makeSquashfs } from "../storage/squashfs.ts";
 import { parseNamedZfsUri } from "../transfer/zfs_uri.ts";
 import type { Context } from "./command.ts";
 import type { ParsedOptions } from "./options.ts";
@@ -36,6 +36,7 @@ export async function importFromHost(
   }
   const isSquashfs = format === "squashfs" || wanted?.endsWith(".sqsh") === true;
   const output = absolute(wanted ?? `${uri.name}.${isSquashfs ? "sqsh" : "zfs"}`);
+  if (isSquashfs) assertMksquashfs();
   const config = await configOf(context);
   await withTermination(async (signal) => {
     using file = createPartialFile(output, { replace: false });

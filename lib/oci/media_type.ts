@@ -23,14 +23,14 @@ export const indexTypes: readonly string[] = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-const layerTypes: Readonly<Record<string, LayerCompression>> = {
-  "application/vnd.oci.image.layer.v1.tar": "none",
-  "application/vnd.oci.image.layer.v1.tar+gzip": "gzip",
-  "application/vnd.oci.image.layer.v1.tar+zstd": "zstd",
-  "application/vnd.docker.image.rootfs.diff.tar": "none",
-  "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
-  "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
-};
+const layerTypes: ReadonlyMap<string, LayerCompression> = new Map([
+  ["application/vnd.oci.image.layer.v1.tar", "none"],
+  ["application/vnd.oci.image.layer.v1.tar+gzip", "gzip"],
+  ["application/vnd.oci.image.layer.v1.tar+zstd", "zstd"],
+  ["application/vnd.docker.image.rootfs.diff.tar", "none"],
+  ["application/vnd.docker.image.rootfs.diff.tar.gzip", "gzip"],
+  ["application/vnd.docker.image.rootfs.diff.tar.zstd", "zstd"],
+]);
 
 /**
  * How a layer of this media type is stored.
@@ -39,7 +39,7 @@ const layerTypes: Readonly<Record<string, LayerCompression>> = {
  * `unknown-layer` for anything else that is no tar
  */
 export function layerCompression(mediaType: string): LayerCompression {
-  const compression = layerTypes[mediaType];
+  const compression = layerTypes.get(mediaType);
   if (compression !== undefined) return compression;
   if (/foreign|nondistributable/.test(mediaType)) {
     throw new EnrootError(

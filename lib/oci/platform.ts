@@ -15,20 +15,20 @@ export interface Platform {
 }
 
 // What `uname -m` and users say, and what images say.
-const names: Readonly<Record<string, string>> = {
-  x86_64: "amd64",
-  "x86-64": "amd64",
-  aarch64: "arm64",
-  armv8: "arm64",
-  ppc64el: "ppc64le",
-};
+const names: ReadonlyMap<string, string> = new Map([
+  ["x86_64", "amd64"],
+  ["x86-64", "amd64"],
+  ["aarch64", "arm64"],
+  ["armv8", "arm64"],
+  ["ppc64el", "ppc64le"],
+]);
 
 // The variants that one architecture's plain name stands for, best first.
-const defaultVariants: Readonly<Record<string, readonly string[]>> = {
-  arm64: ["v8"],
-  amd64: ["v1"],
-  arm: ["v7", "v6", "v5"],
-};
+const defaultVariants: ReadonlyMap<string, readonly string[]> = new Map([
+  ["arm64", ["v8"]],
+  ["amd64", ["v1"]],
+  ["arm", ["v7", "v6", "v5"]],
+]);
 
 /**
  * An architecture by the name images use, from the name of a user or of `uname -m`.
@@ -40,7 +40,7 @@ export function normalizeArchitecture(name: string): string {
   if (!/^[a-z0-9_-]+$/.test(lower)) {
     throw new EnrootError("bad-architecture", `'${name}' is no architecture`);
   }
-  return names[lower] ?? lower;
+  return names.get(lower) ?? lower;
 }
 
 /**
@@ -59,7 +59,7 @@ export function selectPlatform(
   const wanted = images.filter(({ platform }) =>
     platform?.os === "linux" && platform.architecture === architecture
   );
-  const byVariant = [undefined, "", ...(defaultVariants[architecture] ?? [])]
+  const byVariant = [undefined, "", ...(defaultVariants.get(architecture) ?? [])]
     .flatMap((variant) => wanted.filter(({ platform }) => platform?.variant === variant));
   const chosen = byVariant[0] ?? wanted[0];
   if (chosen !== undefined) return chosen;

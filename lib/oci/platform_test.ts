@@ -46,6 +46,11 @@ Deno.test("an attestation is never taken, whatever platform it names", () => {
 });
 
 Deno.test("what there is is listed when nothing fits", () => {
+  assertThrows(
+    () => selectPlatform([entry("linux/amd64")], "constructor", "img"),
+    EnrootError,
+    "no image for linux/constructor",
+  );
   const there = ["linux/arm64/v8", "linux/s390x", "unknown/unknown"].map((each) => entry(each));
   const error = assertThrows(() => selectPlatform(there, "amd64", "img"), EnrootError);
   assertEquals(
@@ -62,6 +67,7 @@ Deno.test("architectures go by the names of images", () => {
   assertEquals(normalizeArchitecture("x86_64"), "amd64");
   assertEquals(normalizeArchitecture("AArch64"), "arm64");
   assertEquals(normalizeArchitecture("ppc64le"), "ppc64le");
+  assertEquals(normalizeArchitecture("constructor"), "constructor");
   for (const bad of ["", "a b", "../x", "amd64\n"]) {
     assertThrows(() => normalizeArchitecture(bad), EnrootError, "no architecture");
   }

@@ -34,24 +34,30 @@ const repositoryPattern =
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const hostPattern =
   /^(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?$/;
-const userPattern = /^[^\s@/#:]+$/;
+// E-mail addresses are user names, too.
+const userPattern = /^[^\s@/#:]+(?:@[^\s@/#:]+)*$/;
+// The algorithms of the OCI image-spec and of go-digest, so that none is taken for a host.
+const digestPattern = /@((?:sha\d+|blake3):[^@]*)$/;
 
 /**
  * Parse what follows `docker://`.
  *
- * @throws {EnrootError} code `bad-reference`, naming the text and the part that is wrong
+ * @throws {EnrootError} code `bad-reference`, naming the text and the part that is wrong, but no password
  */
 export function parseReference(text: string): Reference {
   const refuse = (why: string): never => {
-    throw new EnrootError("bad-reference", `image reference '${text}': ${why}`);
+    throw new EnrootError("bad-reference", `image reference '${withoutPassword(text)}': ${why}`);
   };
   let rest = text;
 
   let digest: Digest | undefined;
-  const digestAt = rest.lastIndexOf("@sha256:");
-  if (digestAt >= 0) {
-    digest = parseDigest(rest.slice(digestAt + 1));
-    rest = rest.slice(0, digestAt);
+  const [pinned = "", typed = ""] = digestPattern.exec(rest) ?? [];
+  if (pinned !== "") {
+    if (!typed.startsWith("sha256:")) {
+      refuse(`the digest '${typed}' is not supported: only those of sha256 are`);
+    }
+    digest = parseDigest(typed);
+    rest = rest.slice(0, -pinned.length);
   }
 
   let user: string | undefined;
@@ -59,6 +65,12 @@ export function parseReference(text: string): Reference {
   if (userAt >= 0) {
     user = rest.slice(0, userAt);
     rest = rest.slice(userAt + 1);
+    if (user.includes(":")) {
+      refuse(
+        "what stands before '@' is a user name without a password, which belongs in " +
+          "${ENROOT_CONFIG_PATH}/.credentials",
+      );
+    }
     if (!userPattern.test(user)) refuse(`'${user}' is no user name`);
   }
 
@@ -97,6 +109,13 @@ export function formatReference(reference: Reference): string {
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${
     digest === undefined ? "" : `@${digest}`
   }`;
+}
+
+/** What may be shown of a text that was to be a reference: what may be a password in it is left out. */
+export function withoutPassword(text: string): string {
+  const [digest = ""] = digestPattern.exec(text) ?? [];
+  const rest = text.slice(0, text.length - digest.length);
+  return rest.replace(/^([^:]*:).*(?=@)/s, "$1…") + digest;
 }
 
 function splitRegistry(text: string): { registry: string; path: string } {

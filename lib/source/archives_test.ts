@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { run } from "../../tests/support/command.ts";
 import { rawArchive, rawMember, rawPax } from "../../tests/support/raw_tar.ts";
 import { EnrootError } from "../errors.ts";
 import type { Image } from "./image.ts";
@@ -280,6 +281,63 @@ for (const uri of ["", ":v1"]) {
       }
     }));
 }
+
+Deno.test("of several images the one called latest is taken when no tag is given", () =>
+  inFolder(async (folder, options) => {
+    await writeLayout(folder, [["v1.0", "amd64"], ["latest", "arm64"], ["latest", "amd64"]]);
+    await using image = await openImage(parseImageUri(`oci:${folder}`), options);
+    assertEquals((await image.config()).env, ["NAME=latest"]);
+    await writeLayout(folder, [["app:v1", "amd64"], ["base:latest", "amd64"]]);
+    const error = await assertRejects(
+      () => openImage(parseImageUri(`oci:${folder}`), options),
+      EnrootError,
+    );
+    assertEquals(error.code, "no-tag");
+  }));
+
+Deno.test("a layout that may not be read is said to be so, each file of it", () =>
+  inFolder(async (folder, options) => {
+    await Deno.writeFile(`${folder}/a.tar`, rawArchive(...layoutMembers(["v1"])));
+    await Deno.mkdir(`${folder}/layout`);
+    await run(["tar", "-xf", `${folder}/a.tar`, "-C", `${folder}/layout`]);
+    const uri = `oci:${folder}/layout`;
+    const manifest = await resolveDigest(parseImageUri(uri), options);
+    const layer = `sha256:${hex(layers[1] ?? "")}`;
+    const blob = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
+    const table = [
+      ["index.json", `the index of ${uri}`],
+      [blob(manifest), `the manifest of ${uri}`],
+      [blob(`sha256:${hex(config)}`), `the config of ${uri}`],
+      [blob(layer), `layer ${layer} of ${uri}`],
+    ] as const;
+    const top = new URL("../../", import.meta.url);
+    const script = `${folder}/open.ts`;
+    await Deno.writeTextFile(
+      script,
+      `import { openImage } from "${top}lib/source/source.ts";
+      import { parseImageUri } from "${top}lib/source/uri.ts";
+      const signal = new AbortController().signal;
+      const options = { ...${json(options)}, signal, log: () => {} };
+      try {
+        const image = await openImage(parseImageUri("${uri}"), options);
+        for (const layer of image.layers) await layer.open({ signal });
+      } catch (error) {
+        console.log(JSON.stringify([error.code, error.message]));
+      }`,
+    );
+    // To root nothing is closed, but for these.
+    const become = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"];
+    const argv = [Deno.execPath(), "run", "-A", "--no-check", `--config=${top.pathname}deno.json`];
+    for (const [path, what] of table) {
+      await Deno.chmod(`${folder}/layout/${path}`, 0);
+      const said = await run([...Deno.uid() === 0 ? become : [], ...argv, script]);
+      const [code, message] = JSON.parse(said);
+      assertEquals(code, "cannot-read");
+      assertStringIncludes(message, `cannot read ${what}: Permission denied`);
+      assertStringIncludes(message, `${folder}/layout/${path}`);
+      await Deno.chmod(`${folder}/layout/${path}`, 0o644);
+    }
+  }));
 
 Deno.test("an image without a name beside one with a name is another image", () =>
   inFolder(async (folder, options) => {

@@ -42,7 +42,7 @@ export class Layout implements BlobStore {
   /**
    * The manifest of an image for an architecture.
    *
-   * @param tag which image; it may be left out when there is one only
+   * @param tag which image; left out it is the only one, or the one called `latest`
    * @throws {EnrootError} code `no-tag`, listing the tags there are
    */
   async manifest(tag: string | undefined, architecture: string): Promise<ChosenManifest> {
@@ -83,11 +83,15 @@ export class Layout implements BlobStore {
   async open(descriptor: Descriptor): Promise<LayerFile> {
     const what = `layer ${descriptor.digest} of ${this.#uri}`;
     const file = await this.#blob(descriptor, what);
-    if (file.size === descriptor.size) return file;
-    throw new EnrootError(
-      "size-mismatch",
-      `${what} has ${file.size} bytes, its manifest states ${descriptor.size}`,
-    );
+    if (file.size !== descriptor.size) {
+      throw new EnrootError(
+        "size-mismatch",
+        `${what} has ${file.size} bytes, its manifest states ${descriptor.size}`,
+      );
+    }
+    // Whoever reads it is a thread that knows nothing of layouts.
+    (await openToRead(file, what)).close();
+    return file;
   }
 
   async #blob({ digest }: Descriptor, what: string): Promise<LayerFile> {
@@ -130,12 +134,22 @@ function infoOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** A small file's bytes. @throws {EnrootError} when it is too large to be a document */
+async function openToRead({ path }: LayerFile, what: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path);
+  } catch (error) {
+    throw new EnrootError("cannot-read", `cannot read ${what}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A small file's bytes. @throws {EnrootError} when it cannot be read, or is too large to be a document */
 export async function readDocument(file: LayerFile, what: string): Promise<Uint8Array> {
   if (file.size > maxDocument) {
     throw new EnrootError("too-large", `${what} has ${file.size} bytes: that is no document`);
   }
-  using opened = await Deno.open(file.path);
+  using opened = await openToRead(file, what);
   await opened.seek(file.offset, Deno.SeekMode.Start);
   const bytes = new Uint8Array(file.size);
   for (let at = 0; at < bytes.length;) {
@@ -156,7 +170,7 @@ function chooseByTag(
   // An entry without a name beside one with a name is another image.
   const images = new Set(named.map(({ names }) => names[0]));
   const chosen = tag === undefined
-    ? images.size > 1 ? [] : manifests
+    ? images.size > 1 ? manifests.filter((entry) => namesOf(entry)[0] === "latest") : manifests
     : named.filter(({ names }) =>
       names.some((name) => name === tag || name.endsWith(`:${tag}`) || name.endsWith(`/${tag}`))
     ).map(({ entry }) => entry);

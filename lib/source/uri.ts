@@ -6,7 +6,12 @@
 
 import { EnrootError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
-import { formatReference, parseReference, type Reference } from "../oci/reference.ts";
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  withoutPassword,
+} from "../oci/reference.ts";
 
 /** The schemes of local images. */
 export type LocalScheme = "oci" | "oci-archive" | "docker-archive";
@@ -26,13 +31,16 @@ export type ImageUri =
   }
   | {
     readonly scheme: LocalScheme;
-    /** Absolute. */
+    /** Absolute, without `.` and `..`. */
     readonly path: string;
     readonly tag?: string;
   };
 
 const localSchemes: readonly string[] = ["oci", "oci-archive", "docker-archive"];
 const engineSchemes: readonly string[] = ["dockerd", "podman"];
+const beginnings: readonly string[] = [
+  ...["docker://", "dockerd://", "podman://", "oci:", "oci-archive:", "docker-archive:"],
+];
 
 /** What an engine may be asked for: never an option, never a path. */
 const engineName = /^[A-Za-z0-9[][A-Za-z0-9._\/:@[\]-]*$/;
@@ -41,9 +49,10 @@ const engineName = /^[A-Za-z0-9[][A-Za-z0-9._\/:@[\]-]*$/;
  * Parse an image URI: `docker://REFERENCE`, `dockerd://IMAGE`, `podman://IMAGE`, `oci:PATH[:TAG]`,
  * `oci-archive:PATH[:TAG]`, `docker-archive:PATH[:TAG]`, the latter three with `//` too.
  *
+ * @param more what else URIs can begin with where this one stands, for the message
  * @throws {EnrootError} code `bad-uri`, with the schemes there are
  */
-export function parseImageUri(text: string): ImageUri {
+export function parseImageUri(text: string, more: readonly string[] = []): ImageUri {
   const [, scheme = "", rest = ""] = /^([a-z][a-z-]*):(.*)$/s.exec(text) ?? [];
   if (scheme === "docker" && rest.startsWith("//")) {
     return { scheme, reference: parseReference(rest.slice(2)) };
@@ -52,17 +61,23 @@ export function parseImageUri(text: string): ImageUri {
     return parseEngine(scheme as EngineScheme, rest.slice(2), text);
   }
   if (localSchemes.includes(scheme)) return parseLocal(scheme as LocalScheme, rest, text);
-  if (scheme === "zfs") {
+  if (scheme === "zfs" && !more.includes("zfs://")) {
     throw new EnrootError(
       "bad-uri",
       `image URI '${text}': zfs:// names a container, which is for load, export and import`,
     );
   }
+  const [last, ...others] = [...beginnings, ...more].reverse();
   throw new EnrootError(
     "bad-uri",
-    `image URI '${text}': it must begin with docker://, dockerd://, podman://, oci:, oci-archive: ` +
-      "or docker-archive:",
+    `image URI '${shownUri(text)}': it must begin with ${others.reverse().join(", ")} or ${last}`,
   );
+}
+
+/** What may be shown of a text that was to be a URI: what may be a password in it is left out. */
+export function shownUri(text: string): string {
+  const [, start = "", rest = ""] = /^((?:[a-z][a-z-]*:\/\/)?)(.*)$/s.exec(text) ?? [];
+  return start + withoutPassword(rest);
 }
 
 /**
@@ -125,9 +140,27 @@ function parseLocal(scheme: LocalScheme, rest: string, text: string): ImageUri {
   };
 }
 
+/** What is noted of an image is read again when the folders on the way may be gone. */
 function absolute(path: string): string {
   const whole = path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
-  return `/${whole.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
+  let parts: string[] = [];
+  for (const part of whole.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === "..") parts = parentOf(parts);
+    else parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** As the kernel goes up: from where a symlink leads to, not from where it stands. */
+function parentOf(parts: readonly string[]): string[] {
+  let real = parts;
+  try {
+    real = Deno.realPathSync(`/${parts.join("/")}`).split("/").filter((part) => part !== "");
+  } catch {
+    // Of what is not there only the name is known.
+  }
+  return real.slice(0, -1);
 }
 
 function percentEncode(text: string): string {

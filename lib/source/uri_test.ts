@@ -1,6 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { EnrootError } from "../errors.ts";
-import { defaultFileName, formatUri, parseFullUri, parseImageUri } from "./uri.ts";
+import { defaultFileName, formatUri, parseFullUri, parseImageUri, shownUri } from "./uri.ts";
 
 const cwd = Deno.cwd();
 const hex = "a".repeat(64);
@@ -16,6 +16,8 @@ const good: [text: string, full: string, file: string][] = [
   ["oci:///a/b:t", "oci:/a/b:t", "b+t.sqsh"],
   ["oci://rel:t", `oci:${cwd}/rel:t`, "rel+t.sqsh"],
   ["oci:rel/./x", `oci:${cwd}/rel/x`, "x.sqsh"],
+  ["oci:/nonexistent/a/../.././b/../../x:t", "oci:/x:t", "x+t.sqsh"],
+  ["oci:/../..", "oci:/", ".sqsh"],
   ["oci-archive:/a/x.tar:v1", "oci-archive:/a/x.tar:v1", "x+v1.sqsh"],
   [
     "docker-archive:/a/x.tar.gz:lib/app:v1",
@@ -47,6 +49,44 @@ for (const [text, full, file] of good) {
 
 Deno.test("zfs:// is known, and said to be no image", () => {
   assertThrows(() => parseImageUri("zfs://x/y"), EnrootError, "zfs:// names a container");
+});
+
+Deno.test("zfs:// is among the schemes where it is taken, and only there", () => {
+  const said = (more?: readonly string[]): string =>
+    assertThrows(() => parseImageUri("ubuntu", more), EnrootError).message;
+  assertStringIncludes(said(["zfs://"]), "oci-archive:, docker-archive: or zfs://");
+  assertStringIncludes(said(), "oci:, oci-archive: or docker-archive:");
+  assert(!said().includes("zfs"), said());
+  assertThrows(() => parseImageUri("zfs:x/y", ["zfs://"]), EnrootError, "begin with docker://");
+});
+
+Deno.test("'..' goes up from where a symlink leads to, and the last name stays what it is", async () => {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  const back = Deno.cwd();
+  const pathOf = (text: string): string => formatUri(parseImageUri(text));
+  try {
+    await Deno.mkdir(`${folder}/job/deep`, { recursive: true });
+    await Deno.mkdir(`${folder}/L`);
+    await Deno.symlink(`${folder}/job/deep`, `${folder}/link`);
+    await Deno.symlink(`${folder}/L`, `${folder}/job/now`);
+    assertEquals(pathOf(`oci:${folder}/link/../now:t`), `oci:${folder}/job/now:t`);
+    Deno.chdir(`${folder}/link`);
+    for (const text of ["oci:../../L:t", "oci:.././../none/../L:t"]) {
+      assertEquals(pathOf(text), `oci:${folder}/L:t`);
+    }
+    assertEquals(defaultFileName(parseImageUri("oci:..")), "job.sqsh");
+  } finally {
+    Deno.chdir(back);
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a password in what is no URI is not shown", () => {
+  for (const text of ["https://u:secret@h/x", "docker:u:secret@h/x", "u:secret@h/x"]) {
+    const { message } = assertThrows(() => parseImageUri(text), EnrootError);
+    assert(!message.includes("secret"), message);
+  }
+  assertEquals(shownUri("docker://h.example:5000/a:t"), "docker://h.example:5000/a:t");
 });
 
 const bads = [

@@ -5,8 +5,9 @@
  */
 
 import { EnrootError, reasonOf } from "../errors.ts";
-import { CommandError, run } from "../process/run.ts";
+import { CommandError, findProgram, run } from "../process/run.ts";
 import { existsSync } from "../sys/exists.ts";
+import { mksquashfsFailure } from "./mksquashfs_failure.ts";
 import { type UnpackSummary, UnsquashfsReport } from "./unsquashfs_report.ts";
 
 /** What both directions have in common. */
@@ -32,6 +33,9 @@ export interface MakeOptions extends SquashfsOptions {
 // Squashfs 4.0 superblock: magic at 0, modification time at 8, all little-endian.
 const magic = "hsqs";
 const timeOffset = 8;
+
+/** How much is kept of the beginning of what `mksquashfs` says, in characters. */
+const keptBeginning = 4096;
 
 /** What `unsquashfs` ends with when something could not be made, but most could. */
 const partialExitCode = 2;
@@ -59,11 +63,20 @@ export async function isSquashfs(path: string): Promise<boolean> {
 }
 
 /**
+ * Make sure that squashfs files can be made at all, before anything is fetched and extracted for one.
+ *
+ * @throws {EnrootError} code `program-missing`
+ */
+export function assertMksquashfs(): void {
+  findProgram("mksquashfs");
+}
+
+/**
  * Make a squashfs file of a folder. All files in it belong to root.
  *
  * @param root the folder
  * @param output the file, which is replaced; on failure its content is of no use
- * @throws {CommandError} with what `mksquashfs` said
+ * @throws {EnrootError} code `bad-squash-options` or `pack-failed`, with what `mksquashfs` said
  */
 export async function makeSquashfs(
   root: string,
@@ -73,15 +86,26 @@ export async function makeSquashfs(
   const { extra, processors, madeAt } = options;
   // mksquashfs refuses to leave out what is not there.
   const leaveOut = (options.leaveOut ?? []).map((path) => `${root}/${path}`).filter(existsSync);
-  await run(
-    [
-      ...["mksquashfs", root, output, "-noappend", "-all-root", "-progress"],
-      ...["-processors", String(processors), ...extra],
-      // The list of names must come last.
-      ...(leaveOut.length > 0 ? ["-e", ...leaveOut] : []),
-    ],
-    { signal: options.signal, onText: progressReader(options.onProgress) },
-  );
+  let said = "";
+  try {
+    await run(
+      [
+        ...["mksquashfs", root, output, "-noappend", "-all-root", "-progress"],
+        ...["-processors", String(processors), ...extra],
+        // The list of names must come last.
+        ...(leaveOut.length > 0 ? ["-e", ...leaveOut] : []),
+      ],
+      {
+        signal: options.signal,
+        onText: progressReader(options.onProgress),
+        onErrorText(text) {
+          if (said.length < keptBeginning) said += text;
+        },
+      },
+    );
+  } catch (error) {
+    throw error instanceof CommandError ? mksquashfsFailure(error, said, extra) : error;
+  }
   if (madeAt !== undefined) stamp(output, madeAt);
 }
 
@@ -119,9 +143,14 @@ export async function unpackSquashfs(
     if (!(error instanceof CommandError)) throw error;
     const summary = error.exitCode === partialExitCode ? report.end() : undefined;
     if (summary !== undefined) return summary;
-    throw new EnrootError("unpack-failed", `cannot unpack ${file}: ${error.message}`, {
-      cause: error,
-    });
+    // What stands in front of it has become it.
+    const { argv, exitCode: code, signal, stderr } = error;
+    const { message } = new CommandError(
+      argv.slice(options.asRoot.length),
+      { code, signal },
+      stderr,
+    );
+    throw new EnrootError("unpack-failed", `cannot unpack ${file}: ${message}`, { cause: error });
   }
   // Versions before 4.4 do not tell by their exit code.
   return report.end() ?? { skippedDevices: 0, skippedXattrs: 0 };

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EnrootError } from "../errors.ts";
 import { helperPath } from "../process/assets.ts";
 import { isSquashfs, makeSquashfs, unpackSquashfs } from "./squashfs.ts";
@@ -69,6 +69,39 @@ Deno.test("device nodes are left out and counted, everything else is there", () 
     await assertRejects(() => Deno.lstat(`${folder}/out/disk`), Deno.errors.NotFound);
   }));
 
+const wrong: [options: string, says: RegExp][] = [
+  ["-comp bogus", /Compressor "bogus" is not supported$/],
+  ["-comp zstd -Xcompression-level 99", /-Xcompression-level.*invalid.*22$/],
+  ["-comp lzo -Xbogus", /-Xbogus$/],
+  ["-b 12", /block size/],
+  ["-bogus", /invalid option$/],
+  ["-pf /nonexistent", /"\/nonexistent".*No such file/],
+];
+for (const [options, says] of wrong) {
+  Deno.test(`of squashfs options '${options}' it is said what is wrong with them`, () =>
+    inFolder(async (folder) => {
+      const extra = options.split(" ");
+      const error = await assertRejects(
+        () => makeSquashfs(`${folder}/root`, `${folder}/image`, { ...common, extra }),
+        EnrootError,
+        `mksquashfs does not take ENROOT_SQUASH_OPTIONS '${options}': `,
+      );
+      assertEquals(error.code, "bad-squash-options");
+      assertMatch(error.message, says);
+    }));
+}
+
+Deno.test("what is not for the options is not laid to them, and the reason is told", () =>
+  inFolder(async (folder) => {
+    const extra = ["-comp", "lzo", "-noD"];
+    const error = await assertRejects(
+      () => makeSquashfs(`${folder}/root`, "/nonexistent/image", { ...common, extra }),
+      EnrootError,
+    );
+    assertEquals(error.code, "pack-failed");
+    assertMatch(error.message, /^mksquashfs failed with exit code 1: .*No such file or directory$/);
+  }));
+
 Deno.test("a damaged image fails whatever else is left out", () =>
   inFolder(async (folder) => {
     const image = `${folder}/image`;
@@ -87,6 +120,10 @@ Deno.test("a damaged image fails whatever else is left out", () =>
       EnrootError,
     );
     assertEquals(error.code, "unpack-failed");
+    assertMatch(
+      error.message,
+      /^cannot unpack \S+\/image: unsquashfs failed with exit code \d+: \S/,
+    );
   }));
 
 Deno.test("what is no squashfs is refused by name and leaves the folder empty", () =>

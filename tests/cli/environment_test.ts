@@ -1,8 +1,10 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Bed, type RunOptions, users } from "../support/bed.ts";
 import { run } from "../support/command.ts";
 import { openToAll } from "../support/fixture.ts";
 import { makeSampleImage } from "../support/sample_image.ts";
+
+const noMksquashfs = "[ERROR] the program 'mksquashfs' is not installed: install squashfs-tools\n";
 
 for (const user of users) {
   Deno.test(`odd surroundings, as ${user}`, async (t) => {
@@ -102,9 +104,16 @@ for (const user of users) {
         ["import", "-o", "i.sqsh", `oci:${bed.work}/layout:sample`],
         { env: { PATH: "/nonexistent" } },
       );
-      // mksquashfs is in /usr/bin: it is named, with what to do.
-      assertEquals(code, 1);
-      assertStringIncludes(stderr, "mksquashfs");
+      // mksquashfs is in /usr/bin: it is named, with what to do, before there was any work.
+      assertEquals([code, stderr], [1, noMksquashfs]);
+    });
+
+    await t.step("prewarm that is to write files without the program for it", async () => {
+      const result = await bed.enroot(["prewarm", "--format=squashfs", "-"], {
+        env: { PATH: "/nonexistent" },
+        input: `oci:${bed.work}/layout:sample\n`,
+      });
+      assertEquals([result.code, result.stdout, result.stderr], [1, "", noMksquashfs]);
     });
   });
 }

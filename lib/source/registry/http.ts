@@ -63,7 +63,7 @@ export class Http implements Disposable {
       const reason = timer.signal.aborted
         ? `no answer in ${connectTimeoutSeconds} s (ENROOT_CONNECT_TIMEOUT)`
         : causeOf(error);
-      throw failure(url.host, reason, error);
+      throw failure(url, reason, error);
     }
   }
 
@@ -104,7 +104,7 @@ function makeClient({ authorities, client, place }: Certificates): Deno.HttpClie
   }
 }
 
-function failure(host: string, reason: string, cause: unknown): EnrootError {
+function failure({ protocol, host }: URL, reason: string, cause: unknown): EnrootError {
   const advice = `put a client certificate into certs.d/${host} as *.cert and *.key`;
   if (/fatal alert: .*(?:certificate|HandshakeFailure|UnknownCA|AccessDenied)/i.test(reason)) {
     return new EnrootError("untrusted", `${host} does not trust us: ${reason}: ${advice}`, {
@@ -112,7 +112,7 @@ function failure(host: string, reason: string, cause: unknown): EnrootError {
     });
   }
   // The alert that says why may be lost with the connection.
-  if (/connection closed|broken pipe|connection reset/i.test(reason)) {
+  if (protocol === "https:" && /connection closed|broken pipe|connection reset/i.test(reason)) {
     return new EnrootError(
       "unreachable",
       `cannot reach ${host}: ${reason}: if it wants to know us, ${advice}`,

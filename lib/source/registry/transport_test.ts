@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { makeCertificates } from "../../../tests/support/certificates.ts";
 import { EnrootError } from "../../errors.ts";
 import type { SourceOptions } from "../options.ts";
 import { RegistryError } from "./error.ts";
@@ -18,6 +19,23 @@ function serve(handler: Handler): { host: string; seen: string[] } & AsyncDispos
     host: `127.0.0.1:${server.addr.port}`,
     seen,
     [Symbol.asyncDispose]: async () => await server.shutdown(),
+  };
+}
+
+/** A host on loopback that hears what it is asked and hangs up; stopped when disposed of. */
+function hangUp(listener: Deno.TcpListener | Deno.TlsListener): { name: string } & AsyncDisposable {
+  const served = (async (): Promise<void> => {
+    for await (const connection of listener) {
+      await connection.read(new Uint8Array(4096)).catch(() => {});
+      connection.close();
+    }
+  })();
+  return {
+    name: `127.0.0.1:${listener.addr.port}`,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await served;
+    },
   };
 }
 
@@ -127,6 +145,44 @@ Deno.test("nobody at the port is said to be unreachable, by address", async () =
   );
   assertEquals(error.code, "unreachable");
   assert(error.message.includes(host), error.message);
+});
+
+Deno.test("only a host with TLS that hangs up is said to want a certificate", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const tls = await makeCertificates(folder);
+    const cert = await Deno.readTextFile(tls.certificate);
+    const key = await Deno.readTextFile(tls.key);
+    const local = { hostname: "127.0.0.1", port: 0 };
+    for (const isTls of [false, true]) {
+      const listener = isTls ? Deno.listenTls({ ...local, cert, key }) : Deno.listen(local);
+      await using host = hangUp(listener);
+      await Deno.mkdir(`${folder}/certs.d/${host.name}`, { recursive: true });
+      await Deno.copyFile(tls.authority, `${folder}/certs.d/${host.name}/ca.crt`);
+      using transport = new Transport(
+        host.name,
+        options({
+          allowHttp: !isTls,
+          registries: {
+            ...{ credentialsFile: `${folder}/none`, environment: {} },
+            certsFolders: [`${folder}/certs.d`],
+          },
+        }),
+      );
+      const error = await assertRejects(
+        () => transport.get(path, {}, "it", signal),
+        EnrootError,
+        `cannot reach ${host.name}`,
+      );
+      assertEquals(
+        [error.code, /put a client certificate into certs\.d/.test(error.message)],
+        ["unreachable", isTls],
+        error.message,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("a registry that was not there is found when it is asked again", async () => {

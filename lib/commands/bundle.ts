@@ -17,7 +17,7 @@ import { createPartialFile } from "../storage/partial_file.ts";
 import { withBundleSource } from "./bundle_source.ts";
 import type { Command, Context } from "./command.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
-import { absolute } from "./paths.ts";
+import { absolute, imageName } from "./paths.ts";
 import { configFolders } from "./start_container.ts";
 import { configOf } from "./store.ts";
 import { formatBytes } from "./units.ts";
@@ -33,7 +33,7 @@ without enroot.
   -a, --all          take the user's own mounts, variables and hooks along
   -c, --checksum     have the bundle check itself whenever it is run
   -d, --desc TEXT    a description, for the bundle's --info
-  -o, --output FILE  the file (default: the name of the image with .run)
+  -o, --output FILE  the file (default: the image's name without its suffix, and .run)
   -t, --target DIR   where the bundle's --keep puts the root filesystem (default: a folder
                      with the name of the bundle, in the current one)
   -f, --force        replace the file when it exists
@@ -66,7 +66,7 @@ async function makeBundle(
 ): Promise<void> {
   const { terminal } = context;
   const image = operand.slice(operand.lastIndexOf("/") + 1);
-  const output = absolute(options.value("output") ?? `${image.replace(/\.[^.]*$/, "")}.run`);
+  const output = absolute(options.value("output") ?? `${imageName(image)}.run`);
   await using program = await thisProgram();
   using partial = createPartialFile(output, {
     replace: options.flag("force") || config.forceOverride,

@@ -38,7 +38,7 @@ Look after what is kept of images, so that it need not be fetched or made again.
     const [action, ...more] = options.operands;
     if (action === undefined) throw new UsageError("'cache' needs list, prune or verify");
     if (more.length > 0) throw new UsageError(`'cache ${action}' takes no names: '${more[0]}'`);
-    const run = actions[action];
+    const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
     if (run === undefined) throw new UsageError(`'cache' knows no '${action}'`);
     if (options.flag("all") && action !== "prune") throw new UsageError("--all is for 'prune'");
     if (options.flag("dry-run") && action === "list") {
@@ -61,7 +61,7 @@ type Action = (
   signal: AbortSignal,
 ) => Promise<number>;
 
-const actions: Readonly<Record<string, Action | undefined>> = { list, prune, verify };
+const actions: Readonly<Record<string, Action>> = { list, prune, verify };
 
 async function list(
   { print, terminal }: Context,

@@ -11,7 +11,7 @@ import { parseContainerName } from "../storage/container_name.ts";
 import type { Command } from "./command.ts";
 import { readImageFile, useImageFile } from "./image_file.ts";
 import { parseOptions } from "./options.ts";
-import { absolute } from "./paths.ts";
+import { absolute, imageName } from "./paths.ts";
 import { configOf, openStore } from "./store.ts";
 
 /** Makes a container of an image file. */
@@ -31,7 +31,7 @@ pointer file that 'import' wrote, or a .zfs file that 'export' did.
     if (more.length > 0) throw new UsageError(`'create' takes one image file: '${more[0]}'`);
 
     const path = absolute(operand);
-    const name = parseContainerName(options.value("name") ?? defaultName(path));
+    const name = parseContainerName(options.value("name") ?? imageName(path));
     const image = await readImageFile(path);
     if (image === undefined) throw notAnImage(path);
     const config = await configOf(context);
@@ -51,11 +51,6 @@ pointer file that 'import' wrote, or a .zfs file that 'export' did.
     return 0;
   },
 };
-
-function defaultName(image: string): string {
-  const file = image.slice(image.lastIndexOf("/") + 1);
-  return file.replace(/\.(?:sqsh|squashfs|sqfs|zfs)$/, "");
-}
 
 function notAnImage(image: string): EnrootError {
   return new EnrootError(

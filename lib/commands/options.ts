@@ -1,10 +1,10 @@
 /**
- * Command-line options: `--opt VALUE`, `--opt=VALUE`, `-o VALUE`, `--` ends them.
+ * Command-line options: `--opt VALUE`, `--opt=VALUE`, `-o VALUE`, `-oVALUE`, `-o=VALUE`, several short ones
+ * in one argument; `--` ends them.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../errors.ts";
 
 /** The options of a command: long names, each with its short one where there is one. */
@@ -40,72 +40,107 @@ export interface ParsedOptions {
  * @throws {UsageError} on an unknown option, a missing value, a value where none belongs
  */
 export function parseOptions(args: readonly string[], table: OptionTable): ParsedOptions {
-  const { values = {}, lists = {}, flags = {}, endAtOperand = false } = table;
-  const { own, rest } = split(args, { ...values, ...lists }, endAtOperand);
-  const withValue = [...Object.keys(values), ...Object.keys(lists)];
-  const alias = Object.fromEntries(
-    Object.entries({ ...values, ...lists, ...flags })
-      .flatMap(([long, short]) => short === undefined ? [] : [[long, short]]),
-  );
-  const known = new Set([...withValue, ...Object.keys(flags), ...Object.values(alias)]);
-
-  for (const argument of own) {
-    const [, name] = /^--?([^=]+)=/s.exec(argument) ?? [];
-    if (name !== undefined && (flags[name] !== undefined || name in flags)) {
-      throw new UsageError(`option '--${name}' takes no value`);
+  const { endAtOperand = false } = table;
+  const options = new KnownOptions(table);
+  const given = new Map<string, string[]>();
+  const operands: string[] = [];
+  let at = 0;
+  for (; at < args.length; at++) {
+    const word = args[at] ?? "";
+    if (word === "--") {
+      at++;
+      break;
+    }
+    if (!word.startsWith("-") || word === "-") {
+      if (endAtOperand) break;
+      operands.push(word);
+      continue;
+    }
+    for (const { name, takesValue, attached } of options.in(word)) {
+      const value = takesValue ? attached ?? args[++at] : attached;
+      if (takesValue && !value) throw new UsageError(`option '--${name}' needs a value`);
+      if (!takesValue && value !== undefined) {
+        throw new UsageError(`option '--${name}' takes no value`);
+      }
+      const values = given.get(name) ?? [];
+      values.push(value ?? "");
+      given.set(name, values);
     }
   }
-  const parsed = parseArgs(own, {
-    string: ["_", ...withValue],
-    boolean: Object.keys(flags),
-    collect: withValue,
-    alias,
-    unknown: (argument, key) => {
-      if (key === undefined || known.has(key)) return true;
-      throw new UsageError(`unknown option '${argument.replace(/=.*/s, "")}'`);
-    },
-  });
-  const all = (name: string): readonly string[] => (parsed[name] ?? []) as string[];
-  for (const name of withValue) {
-    if (all(name).includes("")) throw new UsageError(`option '--${name}' needs a value`);
-  }
   return {
-    value: (name) => all(name).at(-1),
-    list: all,
-    flag: (name) => parsed[name] === true,
-    operands: [...parsed._.map(String), ...rest],
+    value: (name) => given.get(name)?.at(-1),
+    list: (name) => given.get(name) ?? [],
+    flag: (name) => given.has(name),
+    operands: [...operands, ...args.slice(at)],
   };
 }
 
-/**
- * Where the options end, and each option that takes the next argument joined to it: the library
- * would take a value that begins with `-` for an option.
- */
-function split(
-  args: readonly string[],
-  withValue: Readonly<Record<string, string | undefined>>,
-  endAtOperand: boolean,
-): { own: readonly string[]; rest: readonly string[] } {
-  const own: string[] = [];
-  for (let at = 0; at < args.length; at++) {
-    const argument = args[at] ?? "";
-    if (argument === "--") return { own, rest: args.slice(at + 1) };
-    if (!argument.startsWith("-") || argument === "-") {
-      if (endAtOperand) return { own, rest: args.slice(at) };
-      own.push(argument);
-      continue;
-    }
-    const isLong = argument.startsWith("--");
-    const name = Object.keys(withValue).find((long) =>
-      isLong ? argument === `--${long}` : withValue[long] === argument.at(-1)
+/** An option as it stands on a command line. */
+interface Given {
+  /** Its long name. */
+  readonly name: string;
+  readonly takesValue: boolean;
+  /** A value in the same argument. */
+  readonly attached?: string;
+}
+
+/** The options of a table by both of their names. */
+class KnownOptions {
+  readonly #byLong: ReadonlyMap<string, Given>;
+  readonly #byShort: ReadonlyMap<string, Given>;
+
+  constructor({ values = {}, lists = {}, flags = {} }: OptionTable) {
+    const rows = [values, lists, flags].flatMap((part) =>
+      Object.entries(part).map(([name, short]) => ({
+        short,
+        option: { name, takesValue: part !== flags },
+      }))
     );
-    if (name === undefined || argument.includes("=")) {
-      own.push(argument);
-      continue;
-    }
-    if (!isLong && argument.length > 2) own.push(argument.slice(0, -1));
-    at++;
-    own.push(`--${name}=${args[at] ?? ""}`);
+    this.#byLong = new Map(rows.map(({ option }) => [option.name, option]));
+    this.#byShort = new Map(
+      rows.flatMap(({ short, option }) => short === undefined ? [] : [[short, option]]),
+    );
   }
-  return { own, rest: [] };
+
+  /** The options in an argument: a long one, or short ones, of which the last may have a value. */
+  in(argument: string): Given[] {
+    if (!argument.startsWith("--")) return this.#shortOnes(argument);
+    const [name, attached] = cut(argument.slice(2));
+    const option = this.#byLong.get(name);
+    if (option === undefined) throw new UsageError(`unknown option '--${name}'`);
+    return [{ ...option, ...attached }];
+  }
+
+  #shortOnes(argument: string): Given[] {
+    const found: Given[] = [];
+    const letters = [...argument.slice(1)];
+    for (let letter; (letter = letters.shift()) !== undefined;) {
+      const option = this.#byShort.get(letter);
+      const rest = letters.join("");
+      if (option === undefined) throw this.#unknown(letter, argument);
+      if (rest.startsWith("=")) return [...found, { ...option, attached: rest.slice(1) }];
+      if (option.takesValue && rest !== "") {
+        // It would be taken for `-n ame`.
+        if (this.#byLong.has(cut(argument.slice(1))[0])) throw this.#unknown(letter, argument);
+        return [...found, { ...option, attached: rest }];
+      }
+      found.push(option);
+    }
+    return found;
+  }
+
+  #unknown(letter: string, argument: string): UsageError {
+    const [name] = cut(argument.slice(1));
+    if (this.#byLong.has(name)) {
+      return new UsageError(`unknown option '-${name}': it is '--${name}'`);
+    }
+    const place = name === letter ? "" : ` in '-${name}'`;
+    return new UsageError(`unknown option '-${letter}'${place}`);
+  }
+}
+
+/** Name and value. */
+function cut(text: string): [name: string, value: Pick<Given, "attached">] {
+  const at = text.indexOf("=");
+  return at < 0 ? [text, {}] : [text.slice(0, at), { attached: text.slice(at + 1) }];
 }

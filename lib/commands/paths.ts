@@ -10,3 +10,9 @@ export function absolute(path: string): string {
   const parts = whole.split("/").filter((part) => part !== "" && part !== ".");
   return `/${parts.join("/")}`;
 }
+
+/** What an image file is called without its folder and the suffix of an image. */
+export function imageName(path: string): string {
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  return file.replace(/\.(?:sqsh|squashfs|sqfs|zfs)$/, "");
+}

@@ -6,7 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { ensureRuntimePath } from "../config/runtime_path.ts";
-import { EnrootError } from "../errors.ts";
+import { EnrootError, reasonOf } from "../errors.ts";
 import {
   defaultsPath,
   helperPath,
@@ -30,7 +30,6 @@ import {
   start,
   type StartRequest,
 } from "../runtime/start.ts";
-import { noSuchContainer } from "../storage/container_errors.ts";
 import { type ContainerName, parseContainerName } from "../storage/container_name.ts";
 import {
   type Container,
@@ -179,6 +178,8 @@ export type Target =
 /**
  * What an operand names: a container before a file, because whatever lies in the current folder is no
  * reason for a job to get something else. With a `/` in it it is a file.
+ *
+ * @throws {EnrootError} code `not-found` when there is neither, `not-an-image` for another kind of file
  */
 export async function findTarget(store: Store, operand: string): Promise<Target> {
   const isPath = operand.includes("/");
@@ -190,7 +191,8 @@ export async function findTarget(store: Store, operand: string): Promise<Target>
     if (image !== undefined) return { image };
     if (isPath) throw notAnImage(operand);
   }
-  throw noSuchContainer(parseContainerName(operand));
+  if (!isPath) throw neitherOf(operand);
+  throw refusedPath(operand);
 }
 
 async function findContainer(store: Store, operand: string): Promise<Container | undefined> {
@@ -199,7 +201,7 @@ async function findContainer(store: Store, operand: string): Promise<Container |
     name = parseContainerName(operand);
   } catch (error) {
     // It may be a file's name all the same.
-    if (isFile(operand)) return undefined;
+    if (operand !== "") return undefined;
     throw error;
   }
   return await store.container(name);
@@ -259,6 +261,32 @@ function isFile(path: string): boolean {
 
 function notAnImage(path: string): EnrootError {
   return new EnrootError("not-an-image", `${path} is neither a squashfs file nor a pointer file`);
+}
+
+/** Why a path that is no file cannot be started. */
+function refusedPath(path: string): EnrootError {
+  try {
+    Deno.statSync(path);
+    return notAnImage(path);
+  } catch (error) {
+    const { NotFound, NotADirectory } = Deno.errors;
+    return error instanceof NotFound || error instanceof NotADirectory
+      ? new EnrootError("not-found", `${path}: no such image file`)
+      : new EnrootError("cannot-read", `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function neitherOf(operand: string): EnrootError {
+  return isFile(operand)
+    ? new EnrootError(
+      "not-found",
+      `no container '${operand}', and the file of that name is neither a squashfs file nor a pointer ` +
+        "file (enroot list shows the containers there are)",
+    )
+    : new EnrootError(
+      "not-found",
+      `no container and no image file '${operand}' (enroot list shows the containers there are)`,
+    );
 }
 
 function planOf(

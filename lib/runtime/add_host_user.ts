@@ -84,7 +84,8 @@ function replace(
   rootfs.create(target, "file");
   const flags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC;
   rootfs.with(target, (path) => {
-    bindMount({ source: copy, target: path }, target, (made) => remount(made, flags, 0, target));
+    const names = { source: copy, target };
+    bindMount({ ...names, target: path }, names, (made) => remount(made, flags, 0, target));
   });
 }
 

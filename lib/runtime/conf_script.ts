@@ -6,7 +6,9 @@
  * @module
  */
 
+import { EnrootError } from "../errors.ts";
 import { findProgram } from "../process/run.ts";
+import { runToEnd } from "../sys/spawn.ts";
 import { type HookPlace, runOrThrow, type Variables } from "./hooks.ts";
 import type { TextFile } from "./plan.ts";
 
@@ -38,6 +40,9 @@ if declare -F rc > /dev/null; then declare -f rc > "\${ENROOT_WORKDIR}/conf.rc";
 if declare -F hooks > /dev/null; then declare -F hooks > "\${ENROOT_WORKDIR}/conf.hooks"; fi
 `;
 
+// What bash itself says of it names the copy.
+const check = `"\${BASH}" -n "\${ENROOT_WORKDIR}/conf" 2> "\${ENROOT_WORKDIR}/conf.problems"`;
+
 const runHooks = `${begin}
 hooks "$@"
 `;
@@ -62,16 +67,22 @@ export class ConfScript {
    * Run it, and its `environ` and `mounts`.
    *
    * @param host the caller's environment: these functions pass on what they see of it
-   * @throws {EnrootError} code `hook-failed`, naming the script and the function
+   * @throws {EnrootError} code `hook-failed`, naming the script, and the function or the line that bash
+   * cannot read
    */
   ask(host: Variables): ScriptAnswers {
     const { PATH: _, ...variables } = this.#place.variables;
     const path = host["PATH"];
+    const own = path === undefined ? variables : { ...variables, PATH: path };
     const failed = (): string => {
       const name = ["mounts", "environ"].find((each) => this.#read(each) !== undefined);
       return name === undefined ? "" : `${name} of `;
     };
-    this.#bash(failed, ask, path === undefined ? variables : { ...variables, PATH: path });
+    try {
+      this.#bash(failed, ask, own);
+    } catch (error) {
+      throw this.#unreadable(own) ?? error;
+    }
     const rc = this.#read("rc");
     return {
       environment: this.#read("environ") ?? "",
@@ -89,6 +100,21 @@ export class ConfScript {
    */
   runHooks(): void {
     this.#bash(() => "hooks of ", runHooks, this.#place.variables);
+  }
+
+  /** What is wrong with the text, when it is no shell text. */
+  #unreadable(variables: Variables): EnrootError | undefined {
+    const bash = findProgram("bash", variables);
+    if (runToEnd(bash, [bash, "-c", check], variables).exitCode === 0) return undefined;
+    const [problem = ""] = (this.#read("problems") ?? "").split("\n");
+    const copy = `${this.#place.folder}/conf: `;
+    if (!problem.startsWith(copy)) return undefined;
+    return new EnrootError(
+      "hook-failed",
+      `cannot start: the configuration script ${this.#path} is no shell text: ${
+        problem.slice(copy.length)
+      }`,
+    );
   }
 
   #bash(part: () => string, text: string, variables: Variables): void {

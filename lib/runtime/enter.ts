@@ -163,8 +163,12 @@ function lockRootfs(rootfs: Rootfs, plan: Plan, warn: (message: string) => void)
   }
   lockRootfsFile(file, { path, warn });
   rootfs.with("/.lock", (path) => {
-    const call = { source: path, target: path };
-    bindMount(call, "/.lock", (made) => remount(made, MS.RDONLY, 0, "/.lock"));
+    const names = { source: "/.lock", target: "/.lock" };
+    bindMount(
+      { source: path, target: path },
+      names,
+      (made) => remount(made, MS.RDONLY, 0, "/.lock"),
+    );
   });
   return { [Symbol.dispose]: () => close(file) };
 }
@@ -177,7 +181,9 @@ function replaceRc(rootfs: Rootfs, plan: Plan, text: string): void {
     throw new EnrootError("cannot-write", `cannot write ${file}: ${reasonOf(error)}`);
   }
   rootfs.create("/etc/rc", "file");
-  rootfs.with("/etc/rc", (path) => bindMount({ source: file, target: path }, "/etc/rc"));
+  rootfs.with("/etc/rc", (path) => {
+    bindMount({ source: file, target: path }, { source: file, target: "/etc/rc" });
+  });
 }
 
 function isExecutable(path: string): boolean {

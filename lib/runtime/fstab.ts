@@ -111,7 +111,8 @@ export function parseFstab(
 }
 
 /**
- * Read one `--mount`: the fields of a line with `:` between them.
+ * Read one `--mount`: the fields of a line with `:` between them, so that white space in one is its own; or
+ * a whole line, when it has no `:`.
  *
  * @throws {EnrootError} as {@linkcode parseFstab}
  */
@@ -120,7 +121,8 @@ export function parseMountOption(
   variables: Readonly<Record<string, string>>,
 ): MountEntry {
   // A colon inside a ${VAR:-} would not be a separator, but there is no such form here.
-  const fields = text.trim().split(/[:\s]+/).filter((field) => field !== "");
+  const fields = text.split(text.includes(":") ? ":" : /\s+/).map((field) => field.trim())
+    .filter((field) => field !== "");
   return parseFields(fields, variables, `--mount '${text}'`);
 }
 

@@ -82,6 +82,12 @@ const options: [option: string, expected: Partial<MountEntry>][] = [
   ["/a:/b:none:x-create=dir,bind,ro", { flags: MS.BIND | MS.RDONLY, create: "dir" }],
   ["/a:/b:bind,ro", { type: "none", flags: MS.BIND | MS.RDONLY }],
   ["/a /b none bind", { flags: MS.BIND }],
+  ["/a b:/c  d", { source: "/a b", target: "/c  d", type: "none", create: "auto" }],
+  ["/a\tb:/c\nd:none:bind", { source: "/a\tb", target: "/c\nd", flags: MS.BIND }],
+  ["/a b\\040:/c\\072d", { source: "/a b ", target: "/c:d" }],
+  [" /a : /b : bind,ro ", { source: "/a", target: "/b", flags: MS.BIND | MS.RDONLY }],
+  ["/a::/b", { source: "/a", target: "/b" }],
+  ["host\\072/x y:/b:nfs:soft", { source: "host:/x y", type: "nfs", data: "soft" }],
 ];
 for (const [option, expected] of options) {
   Deno.test(`--mount ${option} is read`, () => {

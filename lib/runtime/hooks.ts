@@ -76,7 +76,7 @@ export class HookPlace {
   }
 
   #isSet(name: string): boolean {
-    if ((this.variables[name] ?? "") !== "") return true;
+    if (Object.hasOwn(this.variables, name) && this.variables[name] !== "") return true;
     // Hooks before this one may have added to it.
     return (this.environment().get(name) ?? "") !== "";
   }

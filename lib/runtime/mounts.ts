@@ -5,13 +5,12 @@
  */
 
 import { reasonOf } from "../errors.ts";
-import { close, must, O, openAt } from "../sys/at.ts";
+import { AT, close, E, must, O, openAt } from "../sys/at.ts";
 import { bindMount } from "../sys/bind_mount.ts";
 import { cstring, SysError } from "../sys/libc.ts";
 import { MNT_DETACH, mount, mountFlagsOf, MS, unmount } from "../sys/mount.ts";
 import type { MountEntry } from "./fstab.ts";
 import type { Rootfs } from "../sys/rootfs.ts";
-import { AT } from "../sys/at.ts";
 
 /** What a bind mount can be given by a second call only. */
 const perMountFlags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME |
@@ -40,8 +39,8 @@ export function mountEntry(
     attempt(places, entry);
   } catch (error) {
     const message = `${entry.place}: cannot mount ${entry.source} on ${entry.target}: ${
-      reasonOf(error)
-    }${hintOf(entry, error)}`;
+      reasonFor(entry, error)
+    }`;
     if (!entry.nofail) {
       throw Object.assign(error instanceof Error ? error : new Error(), { message });
     }
@@ -49,12 +48,25 @@ export function mountEntry(
   }
 }
 
-/** What the kernel means by EINVAL: below the source something is mounted that may not be uncovered. */
-function hintOf({ flags }: MountEntry, error: unknown): string {
+/** Why an entry cannot be mounted, and what to do where that is known. */
+function reasonFor(entry: MountEntry, error: unknown): string {
+  const { source, target, flags } = entry;
+  const reason = reasonOf(error);
+  if (!(error instanceof SysError)) return reason;
+  const { call, errno, subject } = error;
+  if (errno === E.NOENT && call === "openat2" && subject === target) {
+    const couldMake = entry.create === undefined && !entry.detach && (flags & MS.REMOUNT) === 0;
+    return `there is no ${target} in the container${
+      couldMake ? ": the option x-create=dir or x-create=file makes it" : ""
+    }`;
+  }
+  // The target is held open by then.
+  const isOfSource = call === "open_tree" || call === "mount" && source.startsWith("/");
+  if (errno === E.NOENT && isOfSource) return `there is no ${source}`;
+  // Below the source something is mounted that may not be uncovered.
   const isPlainBind = (flags & MS.BIND) !== 0 && (flags & MS.REC) === 0;
-  const isRefused = error instanceof SysError && error.call === "open_tree" &&
-    error.code === "EINVAL";
-  return isPlainBind && isRefused ? ": where something is mounted below it, use rbind" : "";
+  const isCovered = errno === E.INVAL && call === "open_tree" && isPlainBind;
+  return isCovered ? `${reason}: where something is mounted below it, use rbind` : reason;
 }
 
 /**
@@ -91,11 +103,12 @@ function attempt({ rootfs, sources }: MountPlaces, entry: MountEntry): void {
     if (entry.create !== undefined) rootfs.create(target, kindOf(entry.create, source));
     const isBind = (flags & MS.BIND) !== 0;
     if (entry.move) {
-      rootfs.with(target, (path) => mount({ source, target: path, flags: MS.MOVE }, target));
+      rootfs.with(target, (path) => mount({ source, target: path, flags: MS.MOVE }, entry.source));
     } else if (isBind) {
       const isRecursive = (flags & MS.REC) !== 0;
       rootfs.with(target, (path) => {
-        bindMount({ source, target: path, isRecursive }, target, (made) => change(made, entry));
+        const names = { source: entry.source, target };
+        bindMount({ source, target: path, isRecursive }, names, (made) => change(made, entry));
       });
       return;
     } else if ((flags & MS.REMOUNT) === 0 && (entry.type !== "none" || !hasPropagation(entry))) {

@@ -24,6 +24,7 @@ export const E = {
   XDEV: 18,
   NOTDIR: 20,
   ISDIR: 21,
+  INVAL: 22,
   NOSPC: 28,
   ROFS: 30,
   RANGE: 34,

@@ -30,6 +30,9 @@ export interface BindMount {
   readonly isRecursive?: boolean;
 }
 
+/** What messages call the two. */
+export type BindNames = Pick<BindMount, "source" | "target">;
+
 /**
  * Mount what is at a path at another one too.
  *
@@ -37,21 +40,21 @@ export interface BindMount {
  * whoever may rename in the folders on the way; so the mount itself is handed on.
  *
  * @param use is given a path that leads to the new mount, and to nothing else while it runs
- * @throws {SysError} when it fails, and nothing is mounted then
+ * @throws {SysError} when it fails, and nothing is mounted then; of `open_tree` it is about the source
  */
 export function bindMount(
   { source, target, isRecursive = false }: BindMount,
-  subject = target,
+  names: BindNames = { source, target },
   use: (path: string) => void = () => {},
 ): void {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (isRecursive ? AT_RECURSIVE : 0n);
   const tree = Number(checked(
     "open_tree",
-    subject,
+    names.source,
     () => libc.syscall(SYS_open_tree, AT_FDCWD, cstring(source), flags, null, 0n),
   ));
   try {
-    checked("move_mount", subject, () =>
+    checked("move_mount", names.target, () =>
       libc.syscall(
         SYS_move_mount,
         BigInt(tree),

@@ -27,6 +27,18 @@ for (const user of users) {
       { about: "no command", args: [], says: /no command/, usage: true },
       { about: "unknown command", args: ["frobnicate"], says: /'frobnicate'/, usage: true },
       { about: "unknown option", args: ["import", "--frob", "x"], says: /--frob/, usage: true },
+      {
+        about: "option with a value",
+        args: ["list", "-f=1"],
+        says: /--fancy.*no value/,
+        usage: true,
+      },
+      {
+        about: "unknown action",
+        args: ["cache", "constructor"],
+        says: /'constructor'/,
+        usage: true,
+      },
       { about: "option without value", args: ["import", "-o"], says: /-o|output/, usage: true },
       { about: "missing operand", args: ["import"], says: /URI/, usage: true },
       {
@@ -36,11 +48,24 @@ for (const user of users) {
         usage: true,
       },
       { about: "too many operands", args: ["create", "a", "b"], says: /'b'/, usage: true },
-      { about: "unknown scheme", args: ["import", "ftp://x/y"], says: /ftp/ },
+      {
+        about: "unknown scheme",
+        args: ["import", "ftp://x/y"],
+        says: /ftp.*begin with docker:.*or zfs:\/\/$/,
+      },
+      {
+        about: "a password in a reference, which is not shown",
+        args: ["import", "docker://u:p@127.0.0.1:1/x"],
+        says: /'u:…@127\.0\.0\.1:1\/x'.*\.credentials$/,
+      },
       { about: "a reference that is none", args: ["import", "docker://UPPER/x"], says: /UPPER/ },
       { about: "missing image file", args: ["create", "none.sqsh"], says: /none\.sqsh/ },
       { about: "not a squashfs", args: ["create", bad.text], says: /neither a squashfs file/ },
-      { about: "truncated squashfs", args: ["create", bad.cutSquashfs], says: /cut\.sqsh/ },
+      {
+        about: "truncated squashfs",
+        args: ["create", bad.cutSquashfs],
+        says: /cannot unpack \S+cut\.sqsh: unsquashfs failed with exit code 1: \S/,
+      },
       {
         about: "existing output file",
         args: ["import", "-o", bad.text, `oci:${fixture.layout}:sample`],
@@ -52,7 +77,39 @@ for (const user of users) {
         says: /text\.sqsh.*exists/,
       },
       { about: "existing container", args: ["create", "-n", "kept", bad.squashfs], says: /kept/ },
-      { about: "missing container to start", args: ["start", "nobody"], says: /nobody/ },
+      {
+        about: "missing container to start",
+        args: ["start", "nobody"],
+        says: /no container and no image file 'nobody' \(/,
+      },
+      ...["start", "bundle"].flatMap((command): Case[] => [
+        {
+          about: `${command} of a missing file`,
+          args: [command, "none.sqsh"],
+          says: /no container and no image file 'none\.sqsh' \(/,
+        },
+        {
+          about: `${command} of a missing file whose name no container could have`,
+          args: [command, ".none.sqsh"],
+          says: /no container and no image file '\.none\.sqsh' \(/,
+        },
+        {
+          about: `${command} of a missing path`,
+          args: [command, "./none.sqsh"],
+          says: /\] \.\/none\.sqsh: no such image file$/m,
+        },
+        {
+          about: `${command} of a path through a file`,
+          args: [command, `${bad.text}/x`],
+          says: /text\.sqsh\/x: no such image file$/m,
+        },
+        {
+          about: `${command} of a folder`,
+          args: [command, "../work"],
+          says: /\] \.\.\/work is neither a squashfs file/,
+        },
+      ]),
+      { about: "an empty name to start", args: ["start", ""], says: /name "" is empty/ },
       { about: "missing container to export", args: ["export", "nobody"], says: /nobody/ },
       { about: "missing container to remove", args: ["remove", "-f", "nobody"], says: /nobody/ },
       { about: "nobody to confirm", args: ["remove", "kept"], says: /kept.*--force/ },
@@ -141,7 +198,7 @@ for (const user of users) {
       {
         about: "squashfs options that mksquashfs does not know",
         args: ["import", `oci:${fixture.layout}:sample`],
-        says: /-bogus|mksquashfs/,
+        says: /mksquashfs.*ENROOT_SQUASH_OPTIONS '-bogus': invalid option/,
         env: { ENROOT_SQUASH_OPTIONS: "-bogus" },
       },
     ];

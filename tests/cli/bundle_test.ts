@@ -81,6 +81,14 @@ for (const user of users) {
       assertEquals([again.code, (await Deno.stat(bundled.path)).size], [1, size]);
     });
 
+    await t.step("it is named by the container, a point in that one's name included", async () => {
+      await bed.run(["cp", "-a", `${bed.data}/box`, `${bed.data}/app-1.2`]);
+      await bed.succeed(["bundle", "app-1.2"]);
+      assert((await Deno.stat(`${bed.work}/app-1.2.run`)).isFile);
+      await bed.succeed(["remove", "-f", "app-1.2"]);
+      await Deno.remove(`${bed.work}/app-1.2.run`);
+    });
+
     await t.step("it says what is in it, and removes what a killed one has left", async () => {
       const left = `${bed.temp}/enroot-bundle.${bed.uid}.0123456789abcdef`;
       await bed.run(["mkdir", "-m", "700", left]);

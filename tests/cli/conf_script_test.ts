@@ -67,7 +67,7 @@ for (const user of users) {
       const conf = await box.file(
         "conf",
         '#!/bin/bash\n#ENROOT_ROOTFS_WRITABLE=y\n#ENROOT_REMAP_ROOT="${TRUTH}"\n' +
-          "# ENROOT_DATA_PATH=/nonexistent\n#ENROOT_ is a prefix\n #ENROOT_DATA_PATH=/nonexistent\n" +
+          "## ENROOT_DATA_PATH=/nonexistent\n#ENROOT_ is a prefix\n #ENROOT_DATA_PATH=/nonexistent\n" +
           'environ() { echo "SEEN=$ENROOT_REMAP_ROOT$ENROOT_ROOTFS_WRITABLE"; }\n',
       );
       const text = "id -u; echo $SEEN; : > /written && echo writable";
@@ -114,8 +114,8 @@ for (const user of users) {
     const failures: [what: string, text: string, message: string][] = [
       [
         "a script that cannot be read",
-        "environ() {\n",
-        "the configuration script PATH failed with",
+        "environ() {\n    echo $((;\n}\n",
+        "start: the configuration script PATH is no shell text: line 2: ",
       ],
       [
         "a script that fails",

@@ -167,11 +167,13 @@ for (const user of users) {
       });
     }
 
-    await t.step("a program that is not there gives 127, as of a shell", async () => {
+    await t.step("a program that is not there gives 127, as of a shell, or 126", async () => {
       await running([], "true", async (pid) => {
-        const { code, stderr } = await bed.enroot(["exec", String(pid), "nothing"]);
-        assertEquals(code, 127);
-        assertStringIncludes(stderr, "cannot run nothing: ");
+        for (const [program, end] of [["nothing", 127], ["/etc", 126]] as const) {
+          const { code, stderr } = await bed.enroot(["exec", String(pid), program]);
+          assertEquals(code, end);
+          assertStringIncludes(stderr, `cannot run ${program}: `);
+        }
       });
     });
 

@@ -32,6 +32,9 @@ const rows: Row[] = [
   ["./d:/m:none:x-create=dir,bind", "cat /m/f", "outside\n"],
   ["${LENT}:/m:none:x-create=dir,bind", "cat /m/f", "outside\n"],
   ["WORK/a\\040b:/m\\040m:none:x-create=dir,bind", "cat '/m m/g'", "space\n"],
+  ["WORK/a b:/m m:none:x-create=dir,bind", "cat '/m m/g'", "space\n"],
+  ["WORK/a b:/m", "cat /m/g", "space\n"],
+  ["WORK/d /m none x-create=dir,bind", "cat /m/f", "outside\n"],
   [
     "WORK/d:/m:none:x-create=dir,bind,x-systemd.automount,_netdev,noauto,user",
     "cat /m/f",
@@ -49,8 +52,16 @@ const rows: Row[] = [
 ];
 
 const failures: [line: string, message: string][] = [
-  ["WORK/none:/m:none:x-create=dir,bind", "cannot mount WORK/none on /m: "],
-  ["WORK/d:/not-there:none:bind", "cannot mount WORK/d on /not-there: "],
+  ["WORK/none:/etc", "cannot mount WORK/none on /etc: there is no WORK/none\n"],
+  ["WORK/none:/m:none:x-create=dir,bind", "on /m: there is no WORK/none\n"],
+  ["WORK/none:/etc:none:x-move", "on /etc: there is no WORK/none\n"],
+  ["WORK/d/f/x:/etc:bind", "cannot mount WORK/d/f/x on /etc: WORK/d/f/x: Not a directory"],
+  [
+    "WORK/d:/not-there:none:bind",
+    "cannot mount WORK/d on /not-there: there is no /not-there in the container: the option " +
+    "x-create=dir or x-create=file makes it\n",
+  ],
+  ["WORK/d:/not-there:none:x-detach", "there is no /not-there in the container\n"],
   ["WORK/d:/loop:none:bind,x-create=dir", "cannot mount WORK/d on /loop: "],
   ["WORK/d:/etc/passwd/x:none:bind,x-create=dir", "cannot mount WORK/d on /etc/passwd/x: "],
   ["nosuchfs:/m:nosuchfs:x-create=dir", "cannot mount nosuchfs on /m: "],

@@ -92,6 +92,17 @@ for (const user of users) {
       ]);
     });
 
+    await step("a hook that waits for variables is run only with one of them", async () => {
+      const script = "#!/bin/sh\n# enroot-when: constructor WANTED\necho ran\n";
+      await box.configure("system", "hooks.d/10-when.sh", script);
+      for (const [value, said] of [["", ""], ["y", "ran\n"]] as const) {
+        const { code, stderr } = await bed.enroot(["start", "box", "true"], {
+          env: { WANTED: value },
+        });
+        assertEquals([code, stderr], [0, said]);
+      }
+    });
+
     await step("a hook takes nothing of the command's input and output", async () => {
       await box.configure("system", "hooks.d/10-io.sh", "#!/bin/sh\ncat; echo said\n");
       const run = await bed.enroot(["start", "box", "cat"], { input: "for the command\n" });

@@ -31,7 +31,8 @@ for (const [text, line] of commandLines) {
 Deno.test("arguments of any content are shown in no time", () => {
   const begun = performance.now();
   for (const each of [" ", "\0", "\n"]) parseCommandLine(`${each.repeat(2_000_000)}x`);
-  assert(performance.now() - begun < 2000);
+  // With the square of the length it would be hours.
+  assert(performance.now() - begun < 60_000);
 });
 
 Deno.test("the processes of a root folder are found by their root directory", () => {

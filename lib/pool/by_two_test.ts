@@ -125,7 +125,7 @@ Deno.test("pool by two: a layer that is cancelled leaves no thread and no descri
     stop.abort(new EnrootError("cancelled", "enough"));
     const began = performance.now();
     await assertRejects(() => applied, EnrootError, "enough");
-    assert(performance.now() - began < 2000);
+    assert(performance.now() - began < 20_000);
     assert(names() < many.length, "it was applied before it could be cancelled");
   }
   assertEquals([workerThreads(), descriptors()], [0, before]);

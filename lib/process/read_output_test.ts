@@ -41,7 +41,7 @@ for (const isRead of [false, true]) {
         }
       }
     }
-    assert(Date.now() - started < 3_000);
+    assert(Date.now() - started < 20_000);
     if (isRead) await assertRejects(() => Deno.stat(`/proc/${pid}/stat`), Deno.errors.NotFound);
   });
 }

@@ -51,7 +51,7 @@ Deno.test("a program is ended by the signal, and waited for", async () => {
   const began = performance.now();
   const error = await assertRejects(() => run(["sleep", "60"], { signal: abort.signal }));
   assertEquals(error, reason);
-  assert(performance.now() - began < 5_000);
+  assert(performance.now() - began < 30_000);
 });
 
 Deno.test("what an ended program leaves behind is not waited for", async () => {

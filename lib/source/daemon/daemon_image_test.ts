@@ -307,7 +307,7 @@ Deno.test("the signal ends the engine's program, and is the reason", async () =>
       await assertRejects(() => config, Error, "enough");
     },
   );
-  assert(Date.now() - started < 4_000);
+  assert(Date.now() - started < 20_000);
 });
 
 Deno.test("a full temporary folder is said to be one", async () => {

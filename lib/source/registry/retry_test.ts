@@ -39,7 +39,7 @@ Deno.test("the waiting between two attempts ends with the signal", async () => {
   const work = (): Promise<never> => Promise.reject(new RegistryError("x", 429, [], 20_000));
   const error = await assertRejects(() => retrying(work, { retries: 3, log }, abort.signal));
   assertEquals(error, reason);
-  assert(performance.now() - began < 5000);
+  assert(performance.now() - began < 15_000);
 });
 
 Deno.test("what succeeds at last is the result, and each failure is told", async () => {

@@ -102,7 +102,7 @@ Deno.test("a registry that does not answer is given up after the configured time
   const began = performance.now();
   const error = await assertRejects(() => transport.get(path, {}, "x", signal), EnrootError);
   assert(error.message.includes("ENROOT_CONNECT_TIMEOUT"), error.message);
-  assert(performance.now() - began < 4000);
+  assert(performance.now() - began < 20_000);
   resolve(new Response());
 });
 

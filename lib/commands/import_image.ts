@@ -125,6 +125,7 @@ export async function obtainTemplate(
       ...(image.engineId === undefined ? {} : { engineId: image.engineId }),
       ...(image.access === undefined ? {} : { access: image.access }),
     },
+    size: sizeOf(image),
     signal,
     build(root) {
       isBuilt = true;
@@ -149,6 +150,14 @@ export async function obtainTemplate(
   });
   if (!isBuilt) terminal.log("info", `Reusing template ${id.slice(0, 12)}`);
   return template;
+}
+
+/** Where a source does not know them all, none is said. */
+function sizeOf({ layers }: Image): number | undefined {
+  return layers.reduce<number | undefined>(
+    (sum, { size }) => sum === undefined || size === undefined ? undefined : sum + size,
+    0,
+  );
 }
 
 function storeLayers({ layers }: Image): StoreLayer[] {

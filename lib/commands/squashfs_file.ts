@@ -39,6 +39,7 @@ export async function useSquashfs(
   const request: TemplateRequest = {
     id: templateIdOf(config, content),
     provenance: {},
+    size: Deno.statSync(path).size,
     signal,
     async build(root) {
       terminal.log("info", `Extracting ${path}`);

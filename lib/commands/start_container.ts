@@ -223,8 +223,11 @@ async function ephemeralRoot(
   );
   if (ephemeral === undefined) throw new Error("the image file was not used");
   const { id, lock, path } = ephemeral;
+  // Whoever waits for his container waits for no sweep but after the filling of a template.
+  await store.maintain({ isAwaited: true });
+  const policy = [config.templateWarmSeconds, config.templatePressureThreshold].map(String);
   const atEnd = {
-    argv: [...selfCommand(), "internal-release", config.dataPath, id],
+    argv: [...selfCommand(), "internal-release", config.dataPath, id, ...policy],
     hold: [lock, ...callerState().programs.values()],
   };
   const destroy = ephemeral;

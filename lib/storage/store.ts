@@ -52,6 +52,8 @@ export interface TemplateRequest {
   /** The image ID or the digest of the image file in 64 hex digits; the same id is the same content. */
   readonly id: string;
   readonly provenance: Provenance;
+  /** As how many bytes it comes, mostly compressed, where that is known. */
+  readonly size?: number | undefined;
   /** Ends waiting and building. */
   readonly signal: AbortSignal;
 
@@ -141,8 +143,10 @@ export interface Store {
   /**
    * Do what keeps the store small, when it is time: for the end of a command, after its result. What
    * goes wrong is a warning.
+   *
+   * @param options.isAwaited somebody waits for what comes next: it is time only after something was filled
    */
-  maintain(): Promise<void>;
+  maintain(options?: { readonly isAwaited: boolean }): Promise<void>;
 
   /**
    * Make a container of a template.

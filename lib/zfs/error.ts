@@ -13,6 +13,7 @@ export type ZfsReason =
   | "not-found"
   | "has-clones"
   | "busy"
+  | "held"
   | "no-space"
   | "permission"
   | "unknown";
@@ -47,6 +48,8 @@ const words: readonly (readonly [ZfsReason, RegExp])[] = [
     /out of space|No space left on device|[Dd]is[ck] quota exceeded|space quota exceeded/,
   ],
   ["permission", /[Pp]ermission denied|must be run as root|[Ii]nsufficient privileges/],
+  // Who has put a hold on a snapshot: it says so before anything is destroyed.
+  ["held", /it's being held/],
   ["busy", /(?:dataset|pool|filesystem|pool or dataset) is busy|Device or resource busy/],
   ["exists", /already exists/],
   ["has-clones", /has dependent clones/],

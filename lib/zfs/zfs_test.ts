@@ -33,6 +33,10 @@ const said: readonly (readonly [string, ZfsReason])[] = [
   ["cannot create 'tank/a': dataset already exists", "exists"],
   ["cannot destroy 'tank/a': dataset is busy", "busy"],
   ["cannot unmount '/x': pool or dataset is busy", "busy"],
+  [
+    "cannot destroy snapshot tank/a@b: it's being held. Run 'zfs holds -r tank/a@b' to see holders.",
+    "held",
+  ],
   ["cannot create 'tank/b': out of space", "no-space"],
   ["cannot receive new filesystem stream: destination tank/b space quota exceeded.", "no-space"],
   ["cannot create 'tank/b': permission denied", "permission"],

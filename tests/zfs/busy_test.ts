@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
-import { ZfsBed } from "../support/zfs_bed.ts";
+import { zfs, ZfsBed } from "../support/zfs_bed.ts";
 
 for (const user of ["root", "plain user"] as const) {
   Deno.test(`containers that are removed while they are used, as ${user}`, async (t) => {
@@ -56,6 +56,25 @@ for (const user of ["root", "plain user"] as const) {
       const gone = await store.enroot(["remove", "-f", "runs"]);
       assertEquals([gone.code, gone.stderr.includes("no container 'runs'")], [1, true]);
     });
+
+    await t.step(
+      "one with a held snapshot loses its name, and goes when that is released",
+      async () => {
+        await store.succeed(["create", "-n", "saved", "image.sqsh"]);
+        await zfs("snapshot", `${dataset.name}/saved@backup`);
+        await zfs("hold", "keep", `${dataset.name}/saved@backup`);
+        const { code, stderr } = await store.enroot(["remove", "-f", "saved"]);
+        assertEquals(code, 0, stderr);
+        const [, held = ""] =
+          /'saved' has a snapshot that somebody holds: .*`zfs holds (\S+)`/.exec(
+            stderr,
+          ) ?? [];
+        assertEquals(await store.succeed(["list"]), "");
+        await zfs("release", "keep", held);
+        assertEquals(await store.succeed(["list"]), "");
+        assertEquals(await leaving(), []);
+      },
+    );
 
     await t.step("where somebody works in its folder it stays, and he is named", async () => {
       await store.succeed(["create", "-n", "held", "image.sqsh"]);

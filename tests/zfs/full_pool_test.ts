@@ -75,7 +75,10 @@ for (const chain of Deno.args.includes("all-users") ? [undefined, "y"] : ["y"]) 
         assertEquals(code, 1, stderr);
         const errors = stderr.split("\n").filter((line) => line.startsWith("[ERROR]"));
         assertEquals(errors.length, 1, stderr);
-        assertMatch(stderr, /^\[ERROR\] the image has no room in .*, where [\d.]+ MiB are free/m);
+        assertMatch(
+          stderr,
+          /^\[ERROR\] the image \(it comes as [\d.]+ MiB\) has no room in .*, where [\d.]+ MiB are free/m,
+        );
         assertEquals(stderr.includes("[WARN]"), false, stderr);
         const contents = await dataset.contents();
         assertEquals(contents.filter((each) => each.includes(".tmp")), []);

@@ -13,7 +13,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   }
 }
 
-Deno.test("`create --force` that is killed while `zfs` goes on ends well", async (t) => {
+Deno.test("what takes a container's place and is killed while `zfs` goes on ends well", async (t) => {
   await using store = await ZfsBed.make("root");
   const { bed, dataset } = store;
   await makeBusyboxImage(`${bed.work}/layout`, "x", { "etc/name": "image\n" });
@@ -26,19 +26,24 @@ Deno.test("`create --force` that is killed while `zfs` goes on ends well", async
   const real = findProgram("zfs") ?? "";
   await Deno.copyFile(real, `${bed.temp}/zfs.real`);
   const name = (): Promise<string> => store.succeed(["start", "box", "cat", "/etc/name"]);
+  const locks = (): string[] =>
+    [...Deno.readDirSync(`${dataset.path}/.locks`)].map((each) => each.name)
+      .filter((each) => each.startsWith("e-"));
   const clones = async (): Promise<number> =>
     (await dataset.contents()).filter((each) => each.startsWith(".ephemeral/")).length;
 
-  /** Kill it when it has one of its `zfs` begin, which goes on later. */
-  const killIn = async (subcommand: string): Promise<void> => {
-    const begun = `${bed.temp}/${subcommand}`;
+  const replacing = [bed.executable, "create", "--force", "-n", "box", "image.sqsh"];
+
+  /** Kill a command when it has one of its `zfs` begin, which goes on later. */
+  const killIn = async (step: string, argv: readonly string[] = replacing): Promise<void> => {
+    const begun = `${bed.temp}/${crypto.randomUUID()}`;
     await Deno.writeTextFile(
       `${bed.temp}/zfs`,
       `#!/bin/sh
-if [ "$1" = ${subcommand} ]; then
+case "$*" in "${step} "*)
   touch ${begun}
   for i in $(seq 600); do [ -e ${begun}.go ] && break; sleep 0.2; done
-fi
+esac
 exec ${bed.temp}/zfs.real "$@"
 `,
       { mode: 0o755 },
@@ -46,11 +51,11 @@ exec ${bed.temp}/zfs.real "$@"
     const script = 'mount --bind "$0" "$1"; shift; exec "$@"';
     const child = bed.start([
       ...["unshare", "--mount", "--propagation", "private", "sh", "-euc", script],
-      ...[`${bed.temp}/zfs`, real, bed.executable, "create", "--force", "-n", "box", "image.sqsh"],
+      ...[`${bed.temp}/zfs`, real, ...argv],
     ], { env: store.env });
     const output = child.output();
     await using _ended = { [Symbol.asyncDispose]: async () => void await output };
-    await until(`zfs ${subcommand}`, () => Deno.stat(begun).then(() => true, () => false));
+    await until(`zfs ${step}`, () => Deno.stat(begun).then(() => true, () => false));
     child.kill("SIGKILL");
     assertEquals((await child.status).signal, "SIGKILL");
     // What comes meanwhile leaves alone what is under way.
@@ -69,11 +74,23 @@ exec ${bed.temp}/zfs.real "$@"
   );
 
   await t.step("killed while the old one is destroyed: the new one is in its place", async () => {
-    await killIn("destroy");
+    await killIn("destroy -r");
     await until("the destruction", async () => !(await dataset.contents()).includes("box"));
     assertEquals(await store.succeed(["list"]), "box\n");
     assertEquals([await clones(), await name()], [0, "image\n"]);
-    const locks = [...Deno.readDirSync(`${dataset.path}/.locks`)].map((each) => each.name);
-    assertEquals(locks.filter((each) => each.startsWith("e-")), []);
+    assertEquals(locks(), []);
+  });
+
+  await t.step("killed while what was received takes its place: it is there", async () => {
+    await store.succeed(["start", "--rw", "box", "sh", "-c", "echo sent > /etc/name"]);
+    const send = 'exec "$0" export --zfs-send box > sent.zfs';
+    assertEquals((await bed.run(["sh", "-c", send, bed.executable], { env: store.env })).code, 0);
+    await store.succeed(["start", "--rw", "box", "sh", "-c", "echo mine > /etc/name"]);
+    const receive = 'exec "$0" import --zfs-recv --force -n box < sent.zfs';
+    await killIn("destroy -r", ["sh", "-c", receive, bed.executable]);
+    await until("the destruction", async () => !(await dataset.contents()).includes("box"));
+    assertEquals(await store.succeed(["list"]), "box\n");
+    assertEquals([await clones(), await name()], [0, "sent\n"]);
+    assertEquals(locks(), []);
   });
 });

@@ -131,6 +131,16 @@ Deno.test("users share the templates that root fills, and nothing else", async (
     }
   });
 
+  await t.step("what they use now counts as used, though they cannot note it", async () => {
+    const name = `${bed.templates}/.templates/${id}`;
+    await zfs("set", "enroot:last_used=1000000000", name);
+    const mount = await zfs("get", "-H", "-o", "value", "mountpoint", bed.templates);
+    await Deno.utime(`${mount.trim()}/.locks/swept`, 0, 0);
+    await bed.succeed(root, ["prewarm", "-"], { input: uri("private") });
+    const used = await zfs("get", "-Hp", "-o", "value", "enroot:last_used", name);
+    assert(Number(used) > 1_700_000_000, used);
+  });
+
   await t.step("they see nothing of each other", async () => {
     const refused = async (...argv: string[]): Promise<string> => {
       const { code, stderr } = await bed.run(bob, argv);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
-import { ZfsBed } from "../support/zfs_bed.ts";
+import { zfs, ZfsBed } from "../support/zfs_bed.ts";
 
 /** Wait until something holds; fails after half a minute. */
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
@@ -58,6 +58,26 @@ Deno.test("image files start in throw-away containers, as a plain user", async (
       assertEquals(await store.succeed(["list"]), "");
     });
   }
+
+  await t.step("at its end what nobody uses any more is swept away, when that is due", async () => {
+    const templates = async (): Promise<string[]> =>
+      (await store.dataset.contents()).filter((name) => /^\.templates\/[^@]+$/.test(name));
+    assertEquals((await templates()).length, 2);
+    for (const name of await templates()) {
+      await zfs(
+        ...["set", "enroot:imported=2020-01-01T00:00:00Z", "enroot:last_used=1577836800"],
+        `${store.dataset.name}/${name}`,
+      );
+    }
+    const env = { ENROOT_TEMPLATE_WARM_SECONDS: "600" };
+    await store.succeed(["start", "pointer.sqsh", "true"], { env });
+    await until("the clones are gone", () => isClean(store));
+    assertEquals((await templates()).length, 2);
+    await Deno.utime(`${store.dataset.path}/.locks/swept`, 0, 0);
+    await store.succeed(["start", "pointer.sqsh", "true"], { env });
+    await until("the other one is gone", async () => (await templates()).length === 1);
+    await until("the clones are gone", () => isClean(store));
+  });
 
   await t.step("what it leaves running keeps it, and it goes with the last of them", async () => {
     const out = await store.succeed([

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { chainIds } from "../../lib/oci/chain_id.ts";
 import { parseDiffId } from "../../lib/oci/digest.ts";
 import { EnrootError } from "../../lib/errors.ts";
@@ -79,6 +79,11 @@ function open({ path }: TestDataset, options: Partial<ZfsStoreOptions> = {}): Zf
   return new ZfsStore(path, { warn, ...options });
 }
 
+/** Some that are to go cannot, and who asks for it is told of those that somebody holds. */
+function heldRow(): number {
+  return rows.findIndex(({ script }) => script?.includes("hold"));
+}
+
 /** An id that is told apart at a glance. */
 function idOf(index: number): string {
   return index.toString(16).padStart(2, "0").repeat(32);
@@ -121,8 +126,7 @@ Deno.test("every state of a template, and what ends it", async () => {
     }
   }
   held.defer(async () => {
-    const index = rows.findIndex(({ script }) => script?.includes("hold"));
-    await zfs("release", "keep", `${dataset.name}/.templates/${idOf(index)}@pristine`);
+    await zfs("release", "keep", `${dataset.name}/.templates/${idOf(heldRow())}@pristine`);
   });
 
   const left = async (): Promise<string[]> => {
@@ -147,8 +151,12 @@ Deno.test("every state of a template, and what ends it", async () => {
   assertEquals(await left(), expected(1));
 
   await zfs("set", "quota=none", dataset.name);
-  await store.prune({ all: true, isDryRun: false });
+  const said: string[] = [];
+  const warn = (message: string): void => void said.push(message);
+  await open(dataset, { warmSeconds, warn }).prune({ all: true, isDryRun: false });
   assertEquals(await left(), expected(2));
+  assertEquals(said.length, 1, said.join("\n"));
+  assertStringIncludes(said[0] ?? "", `/${idOf(heldRow())}@pristine stays: somebody holds it`);
 });
 
 /** The quota, in MiB. The long runs have the one of 300 MB; a tenth of it shows the same in a tenth of the time. */

@@ -23,7 +23,7 @@ import { ZfsError } from "../../zfs/error.ts";
 import type { Properties, Zfs } from "../../zfs/zfs.ts";
 import { folders } from "./dataset_names.ts";
 import { isBusy } from "./holders.ts";
-import { type KeyLock, lockKey, type LockOptions, tryLockKey } from "./key_lock.ts";
+import { type KeyLock, lockKey, type LockOptions, tryLockWithoutRoom } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
@@ -65,7 +65,7 @@ export interface BuildRequest {
 
 const unfinished = ".tmp";
 
-/** What was unfinished and is somebody's origin: see `#setAside`. */
+/** What could not be destroyed: see `#setAside`. */
 const setAside = /\/(?:\.templates|\.layers)\/[0-9a-f]{64}(?:-[a-z]+)?\.[0-9a-f]{8}\.tmp$/;
 
 /** How often unmounting is tried, and how long is waited in between, in milliseconds: five seconds. */
@@ -205,6 +205,16 @@ export class Builder {
   }
 
   /**
+   * Make the name of a finished one free: what is there has lost the snapshot that made it whole. The caller has
+   * its lock.
+   *
+   * @throws {ZfsError}
+   */
+  clear(kind: Kind, id: string): Promise<void> {
+    return this.#clear(this.dataset(kind, id));
+  }
+
+  /**
    * Destroy what killed processes left unfinished: their locks are there, and nobody holds them.
    *
    * @param datasets all there are, where that is known: some may have lost their locks
@@ -221,7 +231,7 @@ export class Builder {
     for (const name of names) {
       const [, prefix, id] = idPattern.exec(name) ?? [];
       if (id === undefined) continue;
-      using lock = tryLockKey(locks, name);
+      using lock = tryLockWithoutRoom(locks, name);
       if (lock === undefined) continue;
       if (!await this.discard(prefix === undefined ? "template" : "layer", id)) lock.leave();
     }
@@ -264,18 +274,23 @@ export class Builder {
     try {
       await zfs.destroy(dataset, { recursive: true });
     } catch (error) {
-      if (!(error instanceof ZfsError && error.reason === "has-clones")) throw error;
+      if (!isKept(error)) throw error;
       const snapshot = snapshotOf(dataset, kinds.layer.snapshot);
       const [row] = await zfs.list([snapshot], { columns: ["clones"] });
       for (const name of (row?.clones ?? "").split(",").filter((each) => /^[^-]/.test(each))) {
         await this.#discardClone(name);
       }
-      try {
-        await zfs.destroy(dataset, { recursive: true });
-      } catch (second) {
-        if (!(second instanceof ZfsError && second.reason === "has-clones")) throw second;
-        await this.#setAside(dataset);
-      }
+      await this.#clear(dataset);
+    }
+  }
+
+  async #clear(dataset: DatasetName): Promise<void> {
+    try {
+      await this.#options.zfs.destroy(dataset, { recursive: true });
+    } catch (error) {
+      if (error instanceof ZfsError && error.reason === "not-found") return;
+      if (!isKept(error)) throw error;
+      await this.#setAside(dataset);
     }
   }
 
@@ -289,18 +304,19 @@ export class Builder {
     const template = this.#unfinishedId("template", dataset);
     if (template === undefined) return;
     // Where somebody has it, he makes it anew, and destroys this himself.
-    using lock = tryLockKey(this.#options.layout.locks, template);
+    using lock = tryLockWithoutRoom(this.#options.layout.locks, template);
     if (lock !== undefined && !await this.discard("template", template)) lock.leave();
   }
 
   /**
-   * Take what is unfinished out of the way: somebody has made a clone of it, with `zfs` or before he was
-   * killed. Where templates are for all users it may be any of them, and nobody is to wait for him. A sweep
-   * destroys it once the clone is gone.
+   * Take what nobody can finish out of the way: somebody has made a clone of it, with `zfs` or before he was
+   * killed, or has it open in a mount namespace of his own. Where templates are for all users it may be any of
+   * them, and nobody is to wait for him. A sweep destroys it once it can.
    */
   async #setAside(dataset: DatasetName): Promise<void> {
     const tag = crypto.randomUUID().slice(0, 8);
-    const aside = parseDatasetName(`${dataset.slice(0, -unfinished.length)}.${tag}${unfinished}`);
+    const name = dataset.endsWith(unfinished) ? dataset.slice(0, -unfinished.length) : dataset;
+    const aside = parseDatasetName(`${name}.${tag}${unfinished}`);
     await this.#options.zfs.rename(dataset, aside);
   }
 
@@ -309,7 +325,7 @@ export class Builder {
     try {
       await this.#options.zfs.destroy(dataset, { recursive: true, tries: 1 });
     } catch (error) {
-      if (error instanceof ZfsError && /^(?:has-clones|not-found)$/.test(error.reason)) return;
+      if (isKept(error) || error instanceof ZfsError && error.reason === "not-found") return;
       this.#options.warn(`cannot remove ${dataset}: ${reasonOf(error)}`);
     }
   }
@@ -330,4 +346,9 @@ export class Builder {
       below: `${kinds[kind].folder}/${lastComponent(dataset)}`,
     };
   }
+}
+
+/** Whether a dataset cannot go because of what somebody else does with it. */
+function isKept(error: unknown): boolean {
+  return error instanceof ZfsError && /^(?:busy|held|has-clones)$/.test(error.reason);
 }

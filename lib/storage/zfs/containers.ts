@@ -17,7 +17,7 @@ import { nameTaken, noSuchContainer, noSuchTemplate } from "../container_errors.
 import { type ContainerName, parseContainerName } from "../container_name.ts";
 import type { Container } from "../store.ts";
 import { containerDataset, decodeName, encodeName } from "./dataset_names.ts";
-import type { Ephemerals } from "./ephemeral.ts";
+import type { Ephemerals, Nameless } from "./ephemeral.ts";
 import { holdersOf, unmountOrNameHolders } from "./holders.ts";
 import {
   isMounted,
@@ -105,7 +105,9 @@ export class Containers {
     { replace }: Replacing,
   ): Promise<Container> {
     const place = this.#place(name);
-    await this.#give(dataset, place, replace);
+    if (replace) {
+      await this.#giveNameless(await this.#options.ephemerals.takeNameless(dataset), place);
+    } else await this.#give(dataset, place);
     await this.#mount(place);
     return { name, path: pathOf(place) };
   }
@@ -220,20 +222,14 @@ export class Containers {
     const making = this.#options.ephemerals.makeNameless(snapshot).catch((error) => {
       throw isAbsent(error) ? noSuchTemplate(id) : error;
     });
-    await using next = await making;
-    await this.#give(next.dataset, place, true, () => next.replaces(place.dataset));
-    next.named();
+    await this.#giveNameless(await making, place);
   }
 
-  /** Rename a dataset to a container's, whose place it may take. */
-  async #give(
-    next: DatasetName,
-    place: Place,
-    replace: boolean,
-    beforeRemoval: () => void = () => {},
-  ): Promise<void> {
-    if (replace && await this.#exists(place.dataset)) {
-      beforeRemoval();
+  /** Have a dataset take the place of a container, or of none. */
+  async #giveNameless(nameless: Nameless, place: Place): Promise<void> {
+    await using next = nameless;
+    if (await this.#exists(place.dataset)) {
+      next.replaces(place.dataset);
       try {
         await this.#remove(place);
       } catch (error) {
@@ -241,6 +237,12 @@ export class Containers {
         if (!isAbsent(error)) throw error;
       }
     }
+    await this.#give(next.dataset, place);
+    next.named();
+  }
+
+  /** Rename a dataset to a container's. */
+  async #give(next: DatasetName, place: Place): Promise<void> {
     try {
       await this.#options.zfs.rename(next, place.dataset);
     } catch (error) {
@@ -259,14 +261,28 @@ export class Containers {
     try {
       await this.#destroy(place);
     } catch (error) {
-      if (!(error instanceof ZfsError && error.reason === "busy")) throw error;
-      const holders = holdersOf(place.dataset, pathOf(place));
-      await this.#options.ephemerals.adopt(place.dataset, place.below);
+      if (!(error instanceof ZfsError && /^(?:busy|held)$/.test(error.reason))) throw error;
+      const held = await this.#heldSnapshot(place.dataset);
+      const holders = held === undefined ? holdersOf(place.dataset, pathOf(place)) : "";
+      const dataset = await this.#options.ephemerals.adopt(place.dataset, place.below);
       removeMountPoint(place);
-      this.#options.warn(
-        `container '${place.below}' is still in use by ${holders}: it goes when that has ended`,
-      );
+      const reason = held === undefined
+        ? `is still in use by ${holders}: it goes when that has ended`
+        : `has a snapshot that somebody holds: it goes when that is released, ` +
+          `\`zfs holds ${dataset}@${held}\` tells by which tag it is held`;
+      this.#options.warn(`container '${place.below}' ${reason}`);
     }
+  }
+
+  /** The short name of a snapshot with a hold, which keeps a dataset as long as nobody releases it. */
+  async #heldSnapshot(dataset: DatasetName): Promise<string | undefined> {
+    const rows = await this.#options.zfs.list([dataset], {
+      depth: 1,
+      types: ["snapshot"],
+      columns: ["userrefs"],
+    });
+    const held = rows.find(({ userrefs }) => Number(userrefs) > 0);
+    return held?.name.slice(dataset.length + 1);
   }
 
   async #destroy(place: Place): Promise<void> {

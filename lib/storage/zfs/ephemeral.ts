@@ -17,7 +17,7 @@ import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { ContainerName } from "../container_name.ts";
 import { containerDataset, decodeName, folders } from "./dataset_names.ts";
-import { tryLockKey } from "./key_lock.ts";
+import { tryLockWithoutRoom } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { makeMountPoint, type Mounter, pathOf, type Place, removeMountPoint } from "./mounter.ts";
 import type { StoreLocation } from "./store_dataset.ts";
@@ -36,8 +36,11 @@ function lockName(id: string): string {
   return `e-${id}`;
 }
 
-/** A clone that is to be a container's. Disposing of it destroys it, unless it has got that name. */
-export interface NamelessClone extends AsyncDisposable {
+/**
+ * A dataset that is to be a container's. Disposing of it destroys it, or gives it back, unless it has got that
+ * name.
+ */
+export interface Nameless extends AsyncDisposable {
   readonly dataset: DatasetName;
   /**
    * A container is about to be destroyed whose name it gets then: should this process be killed in between,
@@ -78,7 +81,7 @@ export class Ephemerals {
    * @throws {ZfsError} reason `not-found` when there is no such snapshot
    */
   async make(snapshot: SnapshotName): Promise<Ephemeral> {
-    const { id, lock, place, letGo } = await this.#begin(snapshot);
+    const { id, lock, place, letGo } = await this.#begin((each) => this.#clone(snapshot, each));
     await using undo = letGo;
     undo.defer(() => this.#destroy(place));
     makeMountPoint(place);
@@ -94,32 +97,49 @@ export class Ephemerals {
    *
    * @throws {ZfsError} as {@linkcode make}
    */
-  async makeNameless(snapshot: SnapshotName): Promise<NamelessClone> {
-    const { layout } = this.#options;
-    const { id, place, letGo } = await this.#begin(snapshot);
+  async makeNameless(snapshot: SnapshotName): Promise<Nameless> {
+    const begun = await this.#begin((place) => this.#clone(snapshot, place));
+    return this.#nameless(begun, () => this.#destroy(begun.place));
+  }
+
+  /**
+   * Have a finished dataset of this store, not mounted, take the place of a container. Disposing of it gives it
+   * its old name again.
+   *
+   * @throws {ZfsError} it is as it was then
+   */
+  async takeNameless(dataset: DatasetName): Promise<Nameless> {
+    const { zfs, layout } = this.#options;
+    await layout.ensureEphemeral();
+    const begun = await this.#begin((place) => zfs.rename(dataset, place.dataset));
+    return this.#nameless(begun, () => zfs.rename(begun.place.dataset, dataset));
+  }
+
+  #nameless({ id, place, letGo }: Begun, undo: () => Promise<void>): Nameless {
+    const { locks } = this.#options.layout;
     let isNamed = false;
     return {
       dataset: place.dataset,
       replaces: (container) => {
-        layout.locks.write(lockName(id), `${Deno.pid}\n${lastComponent(container)}\n`);
+        locks.write(lockName(id), `${Deno.pid}\n${lastComponent(container)}\n`);
       },
       named: () => void (isNamed = true),
       [Symbol.asyncDispose]: async () => {
-        if (!isNamed) letGo.defer(() => this.#destroy(place));
+        if (!isNamed) letGo.defer(undo);
         await letGo.disposeAsync();
       },
     };
   }
 
-  /** Make a clone, and hold its lock until it is let go. */
-  async #begin(snapshot: SnapshotName): Promise<Begun> {
+  /** Make one, and hold its lock until it is let go. */
+  async #begin(make: (place: Place) => Promise<void>): Promise<Begun> {
     const { id, lock } = this.#lock();
     const place = this.#place(id);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => close(lock));
     undo.defer(() => this.#options.layout.locks.remove(lockName(id)));
     this.#options.layout.ensureFolder(folders.ephemeral);
-    await this.#clone(snapshot, place);
+    await make(place);
     return { id, lock, place, letGo: undo.move() };
   }
 
@@ -133,15 +153,18 @@ export class Ephemerals {
    * Take over a container that is to be destroyed and is in use: it becomes one that nobody watches.
    *
    * @param name what it was called
+   * @returns what it is called now
    */
-  async adopt(dataset: DatasetName, name: string): Promise<void> {
+  async adopt(dataset: DatasetName, name: string): Promise<DatasetName> {
     const { zfs, layout } = this.#options;
     await layout.ensureEphemeral();
     layout.ensureFolder(folders.ephemeral);
     const { id, lock } = this.#lock();
     try {
       await zfs.set(dataset, { [removedProperty]: name });
-      await zfs.rename(dataset, this.#place(id).dataset);
+      const adopted = this.#place(id).dataset;
+      await zfs.rename(dataset, adopted);
+      return adopted;
     } catch (error) {
       this.#options.layout.locks.remove(lockName(id));
       throw error;
@@ -181,14 +204,14 @@ export class Ephemerals {
         await this.#tidyOne(id);
       } catch (error) {
         // A container without its watcher, still running, keeps it busy.
-        if (error instanceof ZfsError && error.reason === "busy") continue;
+        if (error instanceof ZfsError && /^(?:busy|held)$/.test(error.reason)) continue;
         warn(`cannot remove a clone that a killed process left: ${reasonOf(error)}`);
       }
     }
   }
 
   async #tidyOne(id: string): Promise<void> {
-    using lock = tryLockKey(this.#options.layout.locks, lockName(id));
+    using lock = tryLockWithoutRoom(this.#options.layout.locks, lockName(id));
     if (lock === undefined) return;
     try {
       const name = lock.note === undefined ? undefined : decodeName(lock.note);

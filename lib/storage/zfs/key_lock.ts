@@ -100,6 +100,21 @@ export function tryLockKey(
   }
 }
 
+/**
+ * As {@linkcode tryLockKey}, for those who make room: where there is none for a new lock nobody holds it, and
+ * whoever needs it has to wait for room.
+ *
+ * @throws {EnrootError} code `cannot-write`, for other reasons
+ */
+export function tryLockWithoutRoom(folder: StoreFolder, name: string): KeyLock | undefined {
+  try {
+    return tryLockKey(folder, name);
+  } catch (error) {
+    if (!isNoSpace(error)) throw error;
+    return { note: undefined, leave() {}, [Symbol.dispose]() {} };
+  }
+}
+
 function noteIn(text: string): string | undefined {
   return text.split("\n")[1] || undefined;
 }

@@ -176,7 +176,7 @@ export class Layers {
     );
     if (there.has(snapshot)) return true;
     // Half destroyed.
-    if (there.has(inPlace)) await zfs.destroy(inPlace, { recursive: true });
+    if (there.has(inPlace)) await builder.clear("layer", id);
     if (!there.has(unfinished)) return false;
     await builder.discard("layer", id);
     // What a killed process had begun to rename may have got there before.

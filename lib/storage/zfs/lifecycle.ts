@@ -98,13 +98,27 @@ function isFresh(row: LifecycleRow, { now }: Policy): boolean {
   return lastUsed <= imported + 1 && now - imported < grace;
 }
 
-/** How full the fullest quota is, from 0; 0 where none is set. */
-export function pressure(store: string, rows: readonly LifecycleRow[]): number {
-  const limited = [store, `${store}/${folders.templates}`, `${store}/${folders.layers}`];
-  return rows.filter(({ name }) => limited.includes(name)).reduce((highest, { used, quota }) => {
-    const limit = Number(quota) || 0;
-    return limit > 0 ? Math.max(highest, Number(used) / limit) : highest;
-  }, 0);
+/**
+ * How full the fullest quota is, from 0; 0 where none is set.
+ *
+ * @param leaving layers that will go by themselves, and do not count
+ */
+export function pressure(
+  store: string,
+  rows: readonly LifecycleRow[],
+  leaving: readonly Stored[] = [],
+): number {
+  const gone = leaving.reduce((sum, { used }) => sum + used, 0);
+  const layers = `${store}/${folders.layers}`;
+  const limited = [store, `${store}/${folders.templates}`, layers];
+  return rows.filter(({ name }) => limited.includes(name)).reduce(
+    (highest, { name, used, quota }) => {
+      const limit = Number(quota) || 0;
+      const kept = Number(used) - (name === store || name === layers ? gone : 0);
+      return limit > 0 ? Math.max(highest, kept / limit) : highest;
+    },
+    0,
+  );
 }
 
 /** Why templates have to go: their time is over; a quota is nearly full; there is no room at all. */

@@ -26,18 +26,26 @@ export function isNoSpace(error: unknown): boolean {
  * The error for want of room in a store from which nothing can go by itself any more.
  *
  * @param what has no room, in words
+ * @param size as how many bytes it comes, where that is known
  */
 export async function noRoom(
   what: string,
   { zfs, store }: { readonly zfs: Zfs; readonly store: DatasetName },
   error: unknown,
+  size?: number,
 ): Promise<EnrootError> {
   const [row] = await zfs.list([store], { columns: ["available"] });
-  const room = `${((Number(row?.available) || 0) / 2 ** 20).toFixed(1)} MiB`;
+  const needed = size === undefined ? "" : ` (it comes as ${mebibytes(size)})`;
   return new EnrootError(
     "no-space",
-    `${what} has no room in ${store}, where ${room} are free and nothing is left that could ` +
+    `${what}${needed} has no room in ${store}, where ${
+      mebibytes(Number(row?.available) || 0)
+    } are free and nothing is left that could ` +
       `go by itself: remove containers, or raise the quota (${reasonOf(error)})`,
     { cause: error },
   );
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -10,7 +10,7 @@ import { reasonOf } from "../../errors.ts";
 import { type DatasetName, lastComponent } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
 import type { Row, Zfs } from "../../zfs/zfs.ts";
-import { tryLockKey } from "./key_lock.ts";
+import { tryLockWithoutRoom } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import { type Mounter, removeMountPoint } from "./mounter.ts";
 
@@ -63,7 +63,7 @@ export async function tidyReceiving(
     if (!row.name.startsWith(`${layout.receiving}/`)) continue;
     if (now - (Number(row[usedProperty]) || 0) < keptFor) continue;
     const dataset = row.name as DatasetName;
-    using lock = tryLockKey(layout.locks, receivingLock(lastComponent(dataset)));
+    using lock = tryLockWithoutRoom(layout.locks, receivingLock(lastComponent(dataset)));
     if (lock === undefined) continue;
     try {
       await destroyReceived(options, dataset);

@@ -13,11 +13,11 @@ import { ZfsError } from "../../zfs/error.ts";
 import type { Zfs } from "../../zfs/zfs.ts";
 import type { Builder } from "./builder.ts";
 import type { Ephemerals } from "./ephemeral.ts";
-import { type KeyLock, tryLockKey } from "./key_lock.ts";
+import { tryLockKey, tryLockWithoutRoom } from "./key_lock.ts";
 import type { Layout } from "./layout.ts";
 import type { Mounter } from "./mounter.ts";
 import { isNoSpace } from "./no_space.ts";
-import { tidyReceiving } from "./receiving.ts";
+import { tidyReceiving, usedProperty } from "./receiving.ts";
 import { tidySent } from "./sent_snapshots.ts";
 import {
   describeStore,
@@ -74,10 +74,13 @@ export class Sweeper {
     this.#note();
     let rows = await this.#rows();
     await this.#tidy(rows);
+    if (this.#options.isShared === true) await this.#noteUses(rows);
     const gone = await this.#evictAll(evictable(this.#describe(rows), "time"));
     for (let measured = gone > 0 ? await this.#rows() : rows;; measured = await this.#rows()) {
       rows = await this.#collectLayers(measured);
-      if (pressure(this.#store, rows) <= this.#options.threshold) return;
+      // What an import keeps from going goes with the next sweep: no other template has to go for it.
+      const leaving = this.#isImporting() ? unneededLayers(this.#describe(rows)) : [];
+      if (pressure(this.#store, rows, leaving) <= this.#options.threshold) return;
       if (!await this.#evictOne(evictable(this.#describe(rows), "pressure"))) return;
     }
   }
@@ -108,6 +111,7 @@ export class Sweeper {
     }
     await this.#tidy(rows);
     await this.#evictAll(chosen);
+    await this.#warnOfHolds(chosen);
     const after = this.#describe(await this.#collectLayers(await this.#rows()));
     const gone = before.filter(({ kind, id }) =>
       !after.some((each) => each.kind === kind && each.id === id)
@@ -117,7 +121,8 @@ export class Sweeper {
   }
 
   /**
-   * Destroy everything that is not in use: somebody needs the room now.
+   * Destroy everything that is not in use: somebody needs the room now. An import that was about to use a layer
+   * that goes builds it again.
    *
    * @param needed the id of a template that is about to be used
    */
@@ -126,7 +131,18 @@ export class Sweeper {
     await this.#tidy(rows);
     const idle = evictable(this.#describe(rows), "room");
     await this.#evictAll(idle.filter(({ id }) => id !== needed));
-    await this.#collectLayers(await this.#rows());
+    await this.#destroyLayers(await this.#rows());
+  }
+
+  /** Users cannot note their uses of what root lends: what has a clone of theirs now is in use now. */
+  async #noteUses(rows: readonly LifecycleRow[]): Promise<void> {
+    const { zfs, builder } = this.#options;
+    const now = Math.floor(Date.now() / 1000);
+    const used = this.#describe(rows).filter(({ kind, state, lastUsed }) =>
+      kind === "template" && state === "live" && (now - lastUsed) * 1000 > interval
+    );
+    const datasets = used.map(({ kind, id }) => builder.dataset(kind, id));
+    if (datasets.length > 0) await zfs.set(datasets, { [usedProperty]: String(now) });
   }
 
   /** Destroy what killed processes left. */
@@ -159,15 +175,19 @@ export class Sweeper {
    * @returns what is there afterwards
    */
   async #collectLayers(rows: LifecycleRow[]): Promise<LifecycleRow[]> {
+    return this.#isImporting() ? rows : await this.#destroyLayers(rows);
+  }
+
+  /** As {@linkcode #collectLayers}, whatever is being imported. */
+  async #destroyLayers(rows: LifecycleRow[]): Promise<LifecycleRow[]> {
     const unneeded = unneededLayers(this.#describe(rows));
-    if (unneeded.length === 0 || this.#isImporting()) return rows;
     for (const each of unneeded) await this.#destroy(each);
-    return await this.#rows();
+    return unneeded.length === 0 ? rows : await this.#rows();
   }
 
   async #destroy({ kind, id }: Stored): Promise<boolean> {
-    const { zfs, builder, warn } = this.#options;
-    using lock = this.#lock(builder.lockName(kind, id));
+    const { zfs, builder, layout, warn } = this.#options;
+    using lock = tryLockWithoutRoom(layout.locks, builder.lockName(kind, id));
     if (lock === undefined) return false;
     const dataset = builder.dataset(kind, id);
     try {
@@ -176,21 +196,26 @@ export class Sweeper {
     } catch (error) {
       if (!(error instanceof ZfsError)) throw error;
       if (error.reason === "not-found") return true;
+      // The snapshot goes first: without it nothing can use what somebody has open elsewhere.
+      if (error.reason === "busy" && (await zfs.list([builder.snapshot(kind, id)])).length === 0) {
+        await builder.clear(kind, id);
+        return true;
+      }
       // A clone that was made just now, or somebody's hold, keeps it.
-      const isInUse = error.reason === "busy" ||
-        error.reason === "has-clones" || /held/.test(error.message);
+      const isInUse = /^(?:busy|held|has-clones)$/.test(error.reason);
       if (!isInUse) warn(`${dataset} stays: ${reasonOf(error)}`);
       return false;
     }
   }
 
-  /** Where there is no room for a new lock nobody holds it, and whoever needs it has to wait for room. */
-  #lock(name: string): KeyLock | Disposable | undefined {
-    try {
-      return tryLockKey(this.#options.layout.locks, name);
-    } catch (error) {
-      if (!isNoSpace(error)) throw error;
-      return { [Symbol.dispose]() {} };
+  /** Who asks for all that can go is told what cannot, and why. */
+  async #warnOfHolds(stored: readonly Stored[]): Promise<void> {
+    const { zfs, builder, warn } = this.#options;
+    const snapshots = stored.map(({ kind, id }) => builder.snapshot(kind, id));
+    for (const { name, userrefs } of await zfs.list(snapshots, { columns: ["userrefs"] })) {
+      if (Number(userrefs) > 0) {
+        warn(`${name} stays: somebody holds it, \`zfs holds ${name}\` tells by which tag`);
+      }
     }
   }
 

@@ -101,7 +101,7 @@ export class Templates {
     // While it was not ours it may have been finished, or left half-way.
     const found = await this.#find(id, signal);
     if (found.finished) return undefined;
-    if (found.broken) await zfs.destroy(this.dataset(id), { recursive: true });
+    if (found.broken) await builder.clear("template", id);
     if (found.unfinished) await builder.discard("template", id);
     await builder.tidy();
     try {

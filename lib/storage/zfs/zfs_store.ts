@@ -117,8 +117,8 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
   }
 
   /** A sweep after something was filled, and otherwise every ten minutes. */
-  async maintain(): Promise<void> {
-    if (!this.#hasFilled && !this.#sweeper.isDue()) return;
+  async maintain({ isAwaited } = { isAwaited: false }): Promise<void> {
+    if (!this.#hasFilled && (isAwaited || !this.#sweeper.isDue())) return;
     this.#hasFilled = false;
     try {
       await this.#sweeper.sweep();
@@ -206,7 +206,7 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       throw noSuchTemplate(id);
     };
     const use = (): Promise<T> => useSource(template, { shared: this.#shared, own }, make);
-    return this.#explained(() => this.#withRoom("the container", use, template.id));
+    return this.#explained(() => this.#withRoom("the container", use, { id: template.id }));
   }
 
   async #obtain(request: TemplateRequest): Promise<Disposable | undefined> {
@@ -216,26 +216,32 @@ export class ZfsStore implements EphemeralStore, TemplateStore {
       // Several may be obtained at once: what one has filled stays filled.
       if (lock !== undefined) this.#hasFilled = true;
       return lock;
-    });
+    }, { size: request.size });
   }
 
   /**
    * For want of room everything goes that is not in use, and it is tried once more.
    *
    * @param what in the words of the error
-   * @param needed the id of a template that must not go
+   * @param more.id a template that must not go
+   * @param more.size as how many bytes it comes
    */
-  async #withRoom<T>(what: string, work: () => Promise<T>, needed?: string): Promise<T> {
+  async #withRoom<T>(
+    what: string,
+    work: () => Promise<T>,
+    more: { readonly id?: string | undefined; readonly size?: number | undefined },
+  ): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (!isNoSpace(error)) throw error;
-      await this.#sweeper.evictIdle(needed);
+      await this.#sweeper.evictIdle(more.id);
       try {
         return await work();
       } catch (second) {
         if (!isNoSpace(second)) throw second;
-        throw await noRoom(what, { zfs: this.#zfs, store: this.#location.dataset }, second);
+        const where = { zfs: this.#zfs, store: this.#location.dataset };
+        throw await noRoom(what, where, second, more.size);
       }
     }
   }

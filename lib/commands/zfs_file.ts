@@ -45,6 +45,7 @@ export async function useZfsFile(
   const request: TemplateRequest = {
     id: templateIdOf(config, digest),
     provenance: {},
+    size: Deno.statSync(path).size,
     signal,
     build: () => Promise.reject(new Error("a stream is received")),
     async receive(target) {
@@ -100,7 +101,7 @@ export async function writeZfsFile(
 ): Promise<void> {
   await using container = await openContainer(zfsStoreOf(store).parts, name, { isForFile: true });
   const { size, open } = await container.whole();
-  await using output = open(signal);
+  await using output = await open(signal);
   await writeAll(file.path, output.bytes, (done) => terminal.progress("Writing", done, size));
   file.publish();
 }

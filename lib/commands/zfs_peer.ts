@@ -12,8 +12,8 @@ import type { PartialFile } from "../storage/partial_file.ts";
 import type { Store } from "../storage/store.ts";
 import { zfsStoreOf } from "../storage/zfs/backend.ts";
 import type { ReceivedDataset } from "../storage/zfs/incoming.ts";
-import { Channel, CutError, RemoteError } from "../transfer/channel.ts";
-import { hearHello } from "../transfer/messages.ts";
+import { Channel, CutError, RemoteError, SilentError } from "../transfer/channel.ts";
+import { hearHello, sayFailure } from "../transfer/messages.ts";
 import { receiveContainer, receiveFile } from "../transfer/receive.ts";
 import { sendContainer, type TransferSummary } from "../transfer/send.ts";
 import { connect, type RemoteTask } from "../transfer/ssh.ts";
@@ -53,8 +53,7 @@ export async function pull(
         signal,
         use,
         onProgress: (done, total) => terminal.progress("Receiving", done, total),
-        onWait: (holder) =>
-          terminal.log("info", `Waiting for ${holder}, which receives its template`),
+        onWait: (holder) => terminal.log("info", `Waiting for ${holder}, which receives the same`),
       }),
   );
 }
@@ -115,6 +114,8 @@ export async function push(
       sendContainer(channel, parts, name, {
         signal,
         onProgress: (done, total) => terminal.progress("Sending", done, total),
+        onWait: (holder) =>
+          terminal.log("info", `${hostOf(uri)}: waiting for ${holder}, which receives the same`),
       }),
   );
 }
@@ -138,6 +139,7 @@ async function converse(
   try {
     await hearHello(channel);
     isHeard = true;
+    using _alive = channel.keepAlive();
     const summary = await work(channel);
     await connection.finish();
     terminal.finish();
@@ -146,14 +148,14 @@ async function converse(
     terminal.finish();
     signal.throwIfAborted();
     if (error instanceof CutError) {
-      const why = await connection.failure();
+      const why = error instanceof SilentError ? error : await connection.failure();
       throw isHeard ? cutOff(why, host) : why;
     }
     if (error instanceof RemoteError) {
       throw new EnrootError(error.code, `${host}: ${error.message}`, { cause: error });
     }
     // The other end keeps nothing for a transfer that cannot be gone on with.
-    if (error instanceof EnrootError) await channel.say({ error: error.message }).catch(() => {});
+    if (error instanceof EnrootError) await sayFailure(channel, error.message);
     throw error;
   }
 }

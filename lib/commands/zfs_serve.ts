@@ -13,17 +13,22 @@ import { zfsStoreOf } from "../storage/zfs/backend.ts";
 import { decodeName } from "../storage/zfs/dataset_names.ts";
 import { openContainer } from "../storage/zfs/outgoing.ts";
 import type { ReceivedDataset } from "../storage/zfs/incoming.ts";
-import { Channel, type Pipe } from "../transfer/channel.ts";
-import { sayHello } from "../transfer/messages.ts";
+import { Channel, CutError, type Pipe } from "../transfer/channel.ts";
+import { protocolVersion, sayFailure, sayHello } from "../transfer/messages.ts";
 import { receiveContainer } from "../transfer/receive.ts";
-import { sendContainer } from "../transfer/send.ts";
-import { protocolVersion } from "../transfer/ssh.ts";
+import { sendContainer, type TransferOptions } from "../transfer/send.ts";
 import type { Context } from "./command.ts";
 import { configOf, openStore } from "./store.ts";
 import { incomingOf } from "./zfs_file.ts";
 
 /** Whoever pushes has logged in as this store's owner: his templates are one lot. */
 const pushed = "pushed";
+
+/** Nobody looks on here; the other end is told what matters. */
+const unseen: Pick<TransferOptions, "onProgress" | "onWait"> = {
+  onProgress() {},
+  onWait() {},
+};
 
 /** `export --zfs-send`: a container to standard output. @throws {EnrootError} */
 export async function serveSend(
@@ -40,13 +45,13 @@ export async function serveSend(
       await using container = await openContainer(store.parts, parseContainerName(text), {
         isForFile: true,
       });
-      await using output = (await container.whole()).open(signal);
+      await using output = await (await container.whole()).open(signal);
       for await (const bytes of output.bytes) await standardPipe.write(bytes);
     });
   }
   await serve(protocol, async (channel, signal) => {
     const store = zfsStoreOf(await openStore(context, await configOf(context)));
-    await sendContainer(channel, store.parts, nameOf(text), { signal, onProgress: () => {} });
+    await sendContainer(channel, store.parts, nameOf(text), { signal, ...unseen });
   });
 }
 
@@ -85,8 +90,7 @@ export async function serveReceive(
       peer: pushed,
       signal,
       use,
-      onProgress: () => {},
-      onWait: () => {},
+      ...unseen,
     });
     await store.maintain();
   });
@@ -100,16 +104,18 @@ async function serve(
   if (protocol !== protocolVersion) {
     throw new EnrootError(
       "bad-peer",
-      `this enroot speaks version ${protocolVersion}, not ${protocol}`,
+      `this enroot speaks version ${protocolVersion}, not ${protocol}: install the same one on both hosts`,
     );
   }
   const channel = new Channel(standardPipe);
   await withTermination(async (signal) => {
     try {
       await sayHello(channel);
+      using _alive = channel.keepAlive();
       await work(channel, signal);
     } catch (error) {
-      if (!signal.aborted) await channel.say({ error: reasonOf(error) }).catch(() => {});
+      const isThere = !signal.aborted && !(error instanceof CutError);
+      if (isThere) await sayFailure(channel, reasonOf(error));
       throw error;
     }
   });

@@ -93,8 +93,21 @@ class Pieces {
 /** Hand on all there is, until it ends or the program has. */
 async function feed(child: Deno.ChildProcess, pieces: Pieces): Promise<void> {
   const writer = child.stdin.getWriter();
-  const gone = child.status.then(() => undefined);
-  for (let piece; (piece = await Promise.race([pieces.look(), gone])) !== undefined;) {
+  let isGone = false;
+  let giveUp = (): void => {};
+  child.status.then(() => {
+    isGone = true;
+    giveUp();
+  });
+  // A race of each piece with one promise for all would keep all of them in memory.
+  const look = (): Promise<Uint8Array | undefined> => {
+    const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
+    if (isGone) resolve(undefined);
+    giveUp = () => resolve(undefined);
+    pieces.look().then(resolve);
+    return promise;
+  };
+  for (let piece; (piece = await look()) !== undefined;) {
     // It may end without reading all; its exit code says whether that is a failure.
     if (!await writer.write(piece).then(() => true, () => false)) break;
     pieces.take();

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CommandError } from "./run.ts";
 import { writeInput } from "./write_input.ts";
 
@@ -20,6 +20,14 @@ Deno.test("a program gets all that the source yields, in order", async () => {
   } finally {
     await Deno.remove(file);
   }
+});
+
+Deno.test("what the program has taken is not kept in memory", async () => {
+  const before = Deno.memoryUsage().rss;
+  const argv = ["sh", "-c", "exec cat >/dev/null"];
+  await writeInput(argv, pieces(2000, 262_144), { signal: never, environment });
+  const grown = Deno.memoryUsage().rss - before;
+  assert(grown < 200_000_000, `${grown} bytes more for a stream of 524288000`);
 });
 
 Deno.test("a program that ends early is told by its exit code, and the source is left alone", async () => {

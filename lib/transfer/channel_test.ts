@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { pipePair } from "../../tests/support/pipe_pair.ts";
 import { EnrootError } from "../errors.ts";
-import { Channel, CutError, type Pipe, RemoteError } from "./channel.ts";
+import { Channel, CutError, type Pipe, RemoteError, SilentError } from "./channel.ts";
 
-/** A pipe that yields these bytes in pieces of a size, and keeps what is written. */
+/** A pipe that yields these bytes in pieces of a size, and ends; it keeps what is written. */
 function pipe(input: Uint8Array, size = 7): Pipe & { readonly written: number[] } {
   const written: number[] = [];
   let at = 0;
@@ -19,6 +20,11 @@ function pipe(input: Uint8Array, size = 7): Pipe & { readonly written: number[] 
   };
 }
 
+/** A pipe from which nothing comes; it keeps what is written. */
+function openPipe(): Pipe & { readonly written: number[] } {
+  return { ...pipe(new Uint8Array()), read: () => Promise.withResolvers<undefined>().promise };
+}
+
 async function* pieces(...all: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   for (const piece of all) yield await Promise.resolve(piece);
 }
@@ -28,7 +34,7 @@ function text(value: string): Uint8Array {
 }
 
 Deno.test("what one end says and sends the other hears and receives", async () => {
-  const out = pipe(new Uint8Array());
+  const out = openPipe();
   const sender = new Channel(out);
   await sender.say({ a: ["é"] });
   const long = new Uint8Array(3_000_000).map((_, at) => at);
@@ -67,7 +73,7 @@ Deno.test("a failure of the other end is heard wherever it comes", async () => {
 });
 
 Deno.test("a stream that is cut anywhere is never taken for a whole one", async () => {
-  const out = pipe(new Uint8Array());
+  const out = openPipe();
   await new Channel(out).send(pieces(text("abcdef"), text("ghi")), () => {});
   for (let length = 0; length < out.written.length; length++) {
     const cut = new Channel(pipe(new Uint8Array(out.written.slice(0, length)))).receive(() => {});
@@ -96,4 +102,78 @@ Deno.test("what is not ours is told from it, and shown", async () => {
   const stream = new Channel(pipe(new Uint8Array(message.written))).receive(() => {});
   await assertRejects(() => stream.next(), EnrootError, "within a stream");
   assert(message.written.length > 0);
+});
+
+const beatEvery = 20;
+
+Deno.test("an end that takes its time is waited for as long as it says that it is there", async () => {
+  const { ends: [here, there] } = pipePair();
+  const [sender, receiver] = [new Channel(here, { beatEvery }), new Channel(there, { beatEvery })];
+  using _one = sender.keepAlive();
+  using _two = receiver.keepAlive();
+  const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10 * beatEvery));
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    yield text("a");
+    await rest();
+    yield text("b");
+  }
+  const sent = sender.send(slow(), () => {}).then(() => sender.hear());
+  const got = await Array.fromAsync(receiver.receive(() => {}));
+  assertEquals(got.map((each) => new TextDecoder().decode(each)), ["a", "b"]);
+  const lost = receiver.listen();
+  await rest();
+  assertEquals(lost.aborted, false);
+  await receiver.say("done");
+  assertEquals(await sent, "done");
+});
+
+Deno.test("an end of which nothing comes any more is given up, whatever this one is doing", async () => {
+  const doings: Record<string, (channel: Channel) => Promise<unknown>> = {
+    hear: (channel) => channel.hear(),
+    receive: (channel) => Array.fromAsync(channel.receive(() => {})),
+    send: (channel) => channel.send(pieces(text("a")), () => {}),
+    async listen(channel) {
+      const lost = channel.listen();
+      await new Promise((resolve) => lost.addEventListener("abort", resolve));
+      throw lost.reason;
+    },
+  };
+  for (const [name, work] of Object.entries(doings)) {
+    const { ends: [here, there], cut } = pipePair();
+    const [one, two] = [new Channel(here, { beatEvery }), new Channel(there, { beatEvery })];
+    using _one = one.keepAlive();
+    using _two = two.keepAlive();
+    await two.say(1);
+    assertEquals(await one.hear(), 1);
+    cut();
+    const error = await assertRejects(() => work(one), SilentError, "nothing came", name);
+    assertEquals(error.code, "cut");
+  }
+});
+
+Deno.test("before it is asked for nobody is given up, and nothing is said", async () => {
+  const { ends: [here, there] } = pipePair();
+  const [one, two] = [new Channel(here, { beatEvery }), new Channel(there, { beatEvery })];
+  const heard = one.hear();
+  await new Promise((resolve) => setTimeout(resolve, 10 * beatEvery));
+  await two.say("late");
+  assertEquals(await heard, "late");
+  const out = openPipe();
+  const silent = new Channel(out, { beatEvery });
+  silent.keepAlive()[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 3 * beatEvery));
+  assertEquals(out.written, []);
+});
+
+Deno.test("who listens is told when the other end fails, and loses nothing of what it says else", async () => {
+  for (const [said, isLost] of [[{ error: "no room" }, true], [{ go: true }, false]] as const) {
+    const { ends: [here, there] } = pipePair();
+    const [one, two] = [new Channel(here), new Channel(there)];
+    const lost = one.listen();
+    await two.say(said);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals([lost.aborted, lost.reason instanceof RemoteError], [isLost, isLost]);
+    if (isLost) await assertRejects(() => one.hear(), RemoteError, "no room");
+    else assertEquals(await one.hear(), said);
+  }
 });

@@ -4,23 +4,28 @@
  *     other end    hello      which version it speaks
  *     receiver     request    what it has: templates to build on, beginnings of streams
  *     sender       offer      the streams it is going to send, and the properties
- *     receiver     go on
- *     sender       a stream, for each of those
- *     receiver     go on, after each
+ *     receiver     go on      before each of those: with all of it, or with the rest, or without it
+ *     sender       a stream   unless it goes on without it
+ *     receiver     go on      at the end
  *
- * In place of any message either end may say `{"error": …}`, and leave.
+ * Before it says to go on the receiver may say whom it waits for. In place of any message either end may say
+ * `{"error": …}`, and leave.
  *
  * @module
  */
 
 import * as z from "zod/mini";
 import { EnrootError } from "../errors.ts";
+import { within } from "../process/run.ts";
 import type { Channel } from "./channel.ts";
 
 const guid = z.string().check(z.regex(/^[0-9]{1,20}$/));
 const token = z.string().check(z.regex(/^1-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$/), z.maxLength(4200));
 
-const hello = z.object({ enroot: z.literal(1) });
+/** The version of this, and of the frames that it goes in. */
+export const protocolVersion = "2";
+
+const hello = z.object({ enroot: z.literal(Number(protocolVersion)) });
 
 const request = z.object({
   /** A container is cloned from its template where that is there; a file holds all of it. */
@@ -47,7 +52,13 @@ const offer = z.object({
   streams: z.array(stream).check(z.minLength(1), z.maxLength(2)),
 });
 
-const goOn = z.object({ go: z.literal(true) });
+const goOn = z.object({
+  go: z.enum(["on", "past"]),
+  /** Where a stream goes on; absent: from its beginning. */
+  token: z.optional(token),
+});
+
+const wait = z.object({ wait: z.string().check(z.maxLength(4096)) });
 
 /** What a receiver asks for. */
 export type Request = z.infer<typeof request>;
@@ -56,9 +67,12 @@ export type Offer = z.infer<typeof offer>;
 /** One stream of it. */
 export type OfferedStream = z.infer<typeof stream>;
 
+/** How it goes on: `past` what is not needed any more, or with a stream: the rest of it, or all. */
+export type GoOn = z.infer<typeof goOn>;
+
 /** Say which version is spoken; the end that was called begins. */
 export function sayHello(channel: Channel): Promise<void> {
-  return channel.say({ enroot: 1 });
+  return channel.say({ enroot: Number(protocolVersion) });
 }
 /** Hear which version is spoken. @throws {EnrootError} code `bad-peer` when it is another */
 export async function hearHello(channel: Channel): Promise<void> {
@@ -80,13 +94,33 @@ export function sayOffer(channel: Channel, value: Offer): Promise<void> {
 export function hearOffer(channel: Channel): Promise<Offer> {
   return hear(channel, offer);
 }
-/** Say that all is well so far. */
-export function sayGoOn(channel: Channel): Promise<void> {
-  return channel.say({ go: true });
+/** Say that all is well so far, and how it goes on. */
+export function sayGoOn(channel: Channel, value: GoOn = { go: "on" }): Promise<void> {
+  return channel.say(value);
 }
-/** Hear that all is well so far. @throws as {@linkcode hearHello} */
-export async function hearGoOn(channel: Channel): Promise<void> {
-  await hear(channel, goOn);
+/** Say who is waited for, before it goes on. */
+export function sayWait(channel: Channel, holder: string): Promise<void> {
+  return channel.say({ wait: holder.slice(0, 4096) });
+}
+/** Say why this end fails. Whoever has not taken it after a minute never will. */
+export function sayFailure(channel: Channel, reason: string): Promise<void> {
+  return within(60_000, channel.say({ error: reason }).catch(() => {}));
+}
+/**
+ * Hear that all is well so far, and how it goes on.
+ *
+ * @param onWait told when the other end waits for somebody there, and for whom
+ * @throws as {@linkcode hearHello}
+ */
+export async function hearGoOn(
+  channel: Channel,
+  onWait: (holder: string) => void,
+): Promise<GoOn> {
+  for (;;) {
+    const heard = await hear(channel, z.union([goOn, wait]));
+    if ("go" in heard) return heard;
+    onWait(heard.wait);
+  }
 }
 
 async function hear<Schema extends z.ZodMiniType>(

@@ -7,20 +7,19 @@
 import { EnrootError } from "../errors.ts";
 import { carriedOf } from "../storage/zfs/carried.ts";
 import { explain } from "../storage/zfs/delegation.ts";
-import type { Incoming, ReceivedDataset } from "../storage/zfs/incoming.ts";
+import type { Incoming, IncomingStream, ReceivedDataset } from "../storage/zfs/incoming.ts";
 import type { ZfsStore } from "../storage/zfs/zfs_store.ts";
 import { isNoSpace, noRoom } from "../storage/zfs/no_space.ts";
 import type { SnapshotName } from "../zfs/dataset.ts";
 import type { Channel } from "./channel.ts";
 import { hearOffer, type Offer, type OfferedStream, sayGoOn, sayRequest } from "./messages.ts";
 import type { TransferOptions, TransferSummary } from "./send.ts";
+import { Wait } from "./wait.ts";
 
 /** What is to become of a container that is received. */
 export interface ReceiveRequest extends TransferOptions {
   /** Who sends it, as far as we know; nobody else's templates are built on. */
   readonly peer: string;
-  /** Told when another process receives the same, and who it is. */
-  readonly onWait: (holder: string) => void;
   /** Makes of the dataset what it is for, before the other end is told that all went well. */
   use(received: ReceivedDataset): Promise<void>;
 }
@@ -51,50 +50,57 @@ export async function receiveContainer(
   const offer = await hearOffer(channel);
   const { template, container } = streamsOf(offer, bases);
   const total = offer.streams.reduce((sum, { size }) => sum + size, 0);
-  using held = new DisposableStack();
+  await using held = new AsyncDisposableStack();
   const hold = (base: SnapshotName | undefined): SnapshotName | undefined => {
     if (base !== undefined) held.use(incoming.hold(base));
     return base;
   };
   let base = hold(bases.get(container.from ?? ""));
   await makeRoom(store, total);
-  await sayGoOn(channel);
   let bytes = 0;
-  const take = (): AsyncIterable<Uint8Array> => {
+  let isResumed = false;
+  let isIncremental = container.from !== undefined;
+  const takeAfter = (wait: Wait): IncomingStream["open"] => async (token) => {
+    wait[Symbol.dispose]();
+    isResumed ||= token !== undefined;
+    await sayGoOn(channel, { go: "on", ...(token === undefined ? {} : { token }) });
     const before = bytes;
     return channel.receive((done) => request.onProgress(bytes = before + done, total));
   };
   try {
     if (template !== undefined) {
-      const { guid, isResumed } = template;
+      const { guid } = template;
+      using wait = new Wait(channel, request);
       // It comes once: what a store would do again, it cannot do.
       let first: Promise<void> | undefined;
-      await using _template = await store.obtainTemplate({
-        id: incoming.templateId(peer, guid),
-        provenance: {},
-        signal,
-        build: () => Promise.reject(new Error("a template of another host is received")),
-        receive: async (target) => {
-          first ??= incoming.receiveTemplate(
-            { peer, guid, isResumed, bytes: take(), signal },
-            target,
-          );
-          await first;
-          return carriedOf(offer.properties);
-        },
-        onWait: request.onWait,
-      });
-      // Another process may have had it first; the other end sends it all the same.
-      if (first === undefined) { for await (const _piece of take()); }
-      await sayGoOn(channel);
+      const open = takeAfter(wait);
+      held.use(
+        await store.obtainTemplate({
+          id: incoming.templateId(peer, guid),
+          provenance: {},
+          size: template.size,
+          signal: wait.signal,
+          build: () => Promise.reject(new Error("a template of another host is received")),
+          receive: async (target) => {
+            isIncremental = false;
+            first ??= incoming.receiveTemplate({ ...template, peer, open, wait, signal }, target);
+            await first;
+            return carriedOf(offer.properties);
+          },
+          onWait: wait.onWait,
+        }),
+      );
+      // Another process may have had it first.
+      if (first === undefined) await sayGoOn(channel, { go: "past" });
       base = hold((await incoming.bases(peer)).get(guid));
     }
-    const { guid, from, isResumed } = container;
+    const { from } = container;
     const origin = from === undefined || base === undefined
       ? undefined
       : { snapshot: base, guid: from };
+    using wait = new Wait(channel, request);
     await using received = await incoming.receive(
-      { peer, guid, origin, isResumed, bytes: take(), signal },
+      { ...container, peer, origin, open: takeAfter(wait), wait, signal },
     );
     await incoming.dress(received, carriedOf(offer.properties));
     await request.use(received);
@@ -106,8 +112,8 @@ export async function receiveContainer(
   }
   return {
     bytes,
-    isIncremental: template === undefined && container.from !== undefined,
-    isResumed: offer.streams.some(({ isResumed }) => isResumed),
+    isIncremental,
+    isResumed,
   };
 }
 

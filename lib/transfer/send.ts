@@ -5,7 +5,6 @@
  */
 
 import type { ContainerName } from "../storage/container_name.ts";
-import { explain } from "../storage/zfs/delegation.ts";
 import { openContainer, type OutgoingStream } from "../storage/zfs/outgoing.ts";
 import type { StoreParts } from "../storage/zfs/zfs_store.ts";
 import { parseResumeToken } from "../zfs/streams.ts";
@@ -18,6 +17,8 @@ export interface TransferOptions {
   readonly signal: AbortSignal;
   /** Told how many bytes went, and of about how many. */
   readonly onProgress: (done: number, total: number) => void;
+  /** Told for whom the receiver waits: another process of its host that receives the same. */
+  readonly onWait: (holder: string) => void;
 }
 
 /** What went over the wire. */
@@ -43,7 +44,7 @@ export async function sendContainer(
   channel: Channel,
   parts: StoreParts,
   name: ContainerName,
-  { signal, onProgress }: TransferOptions,
+  { signal, onProgress, onWait }: TransferOptions,
 ): Promise<TransferSummary> {
   const request = await hearRequest(channel);
   const unfinished = request.unfinished.map(({ guid, token }) => ({
@@ -69,28 +70,32 @@ export async function sendContainer(
     ...{ what, guid, isResumed, size },
     ...(from === undefined ? {} : { from }),
   }));
-  await sayOffer(channel, { properties: { ...outgoing.carried }, streams });
-  await hearGoOn(channel);
   const total = streams.reduce((sum, { size }) => sum + size, 0);
   let bytes = 0;
-  let current: Planned["what"] | undefined;
+  let [isIncremental, isResumed] = [isBaseThere && request.as === "container", false];
+  let isBegun = streams.some(({ what, isResumed }) => what === "container" && isResumed);
   try {
+    await sayOffer(channel, { properties: { ...outgoing.carried }, streams });
     for (const { what, stream } of plan) {
-      current = what;
-      await using output = stream.open(signal);
-      let sent = 0;
-      await channel.send(output.bytes, (done) => onProgress(bytes + (sent = done), total));
-      bytes += sent;
-      await hearGoOn(channel);
+      const { go, token } = await hearGoOn(channel, onWait);
+      if (go === "past") {
+        isIncremental = true;
+        continue;
+      }
+      isResumed ||= token !== undefined;
+      const rest = token === undefined ? undefined : parseResumeToken(token);
+      await using output = await stream.open(signal, rest);
+      const before = bytes;
+      await channel.send(output.bytes, (done) => {
+        isBegun ||= what === "container";
+        onProgress(bytes = before + done, total);
+      });
     }
+    await hearGoOn(channel, onWait);
   } catch (error) {
     // A template stays anyway, and who says why it takes no more does not want the rest later.
-    if (current === "container" && !(error instanceof RemoteError)) outgoing.keep();
-    throw explain(error, parts.location);
+    if (isBegun && !(error instanceof RemoteError)) outgoing.keep();
+    throw error;
   }
-  return {
-    bytes,
-    isIncremental: isBaseThere && request.as === "container",
-    isResumed: streams.some(({ isResumed }) => isResumed),
-  };
+  return { bytes, isIncremental, isResumed };
 }

@@ -18,15 +18,13 @@ import {
 import type { ContainerName } from "../storage/container_name.ts";
 import { encodeName } from "../storage/zfs/dataset_names.ts";
 import type { Pipe } from "./channel.ts";
+import { protocolVersion } from "./messages.ts";
 import { hostOf, type ZfsUri } from "./zfs_uri.ts";
 
 /** What the other end is to do, see {@linkcode remoteCommand}. */
 export type RemoteTask =
   | { readonly does: "send"; readonly name: ContainerName }
   | { readonly does: "receive"; readonly name: ContainerName; readonly replace: boolean };
-
-/** The version of what the two ends say to each other. */
-export const protocolVersion = "1";
 
 /**
  * The words of the command on the other end. ssh joins them and hands them to a shell of whatever kind, so
@@ -62,11 +60,13 @@ export function sshArgv(
   ];
 }
 
+const tidying = 60_000;
+
 /** A connection to the `enroot` of another host. Disposing of it ends it. */
 export interface SshConnection extends Pipe, AsyncDisposable {
   /** Why it ended, once nothing more comes from it. @throws the signal's reason */
   failure(): Promise<EnrootError>;
-  /** All is said: wait until the other end has tidied up. */
+  /** All is said: wait until the other end has tidied up, but no longer than a minute. */
   finish(): Promise<void>;
 }
 
@@ -95,9 +95,14 @@ export function connect(
     read: async () => (await reader.read()).value,
     write: (bytes) => writer.write(bytes),
     async finish() {
-      await end();
-      while (!(await reader.read()).done);
-      await child.status;
+      await within(
+        tidying,
+        (async () => {
+          await end();
+          while (!(await reader.read()).done);
+          await child.status;
+        })(),
+      );
     },
     async failure() {
       const status = await child.status;
@@ -106,7 +111,8 @@ export function connect(
       return explain(hostOf(uri), status.code, tail.text());
     },
     async [Symbol.asyncDispose]() {
-      await end();
+      // Where nobody takes what was written last, it does not end by itself.
+      await within(restOfStderr, end());
       await reader.cancel().catch(() => {});
       // It has nothing to do any more; a moment for its farewell, and no longer.
       await within(restOfStderr, child.status.then(() => {}));

@@ -18,13 +18,13 @@ Deno.test("a usual name stands there as it is", () => {
   assertEquals(
     remoteCommand({ does: "send", name: plain }).join(" "),
     [
-      "enroot export --zfs-send --protocol 1 -- ubuntu-24.04_x",
+      "enroot export --zfs-send --protocol 2 -- ubuntu-24.04_x",
     ].join(),
   );
   assertEquals(
     remoteCommand({ does: "receive", name: plain, replace: false }).join(" "),
     [
-      "enroot import --zfs-recv --protocol 1 -n ubuntu-24.04_x",
+      "enroot import --zfs-recv --protocol 2 -n ubuntu-24.04_x",
     ].join(),
   );
 });

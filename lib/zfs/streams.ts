@@ -114,11 +114,24 @@ export async function estimateSend(sending: Sending): Promise<Estimate> {
 /**
  * Begin to send.
  *
- * @returns its bytes throw a `CommandError` at the end when it failed
+ * @returns its bytes throw a {@linkcode ZfsError} at the end when it failed
  * @throws {EnrootError} code `program-missing` or `command-failed`
  */
 export function openSend(sending: Sending, signal: AbortSignal): ProgramOutput {
-  return readOutput(withZfsPath(sendArgv(sending)), { signal, environment: zfsEnvironment });
+  const argv = withZfsPath(sendArgv(sending));
+  const output = readOutput(argv, { signal, environment: zfsEnvironment });
+  return {
+    bytes: ofZfs(output.bytes),
+    [Symbol.asyncDispose]: () => output[Symbol.asyncDispose](),
+  };
+}
+
+async function* ofZfs<T>(bytes: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* bytes;
+  } catch (error) {
+    throw zfsError(error);
+  }
 }
 
 /**

@@ -236,12 +236,15 @@ export interface Wire extends AsyncDisposable {
   limit: number;
   /** Called once, when there were so many bytes, before they go on. */
   after?: { readonly bytes: number; readonly call: () => Promise<void> } | undefined;
+  /** From now on nothing comes through the connections that are open, and neither end is told of anything. */
+  silence(): void;
 }
 
 /** Start a proxy to a port on 127.0.0.1. */
 export function startWire(target: number): Wire {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Deno.TcpConn>();
+  const silent = new WeakSet<Deno.TcpConn>();
   const close = (): void => {
     for (const each of open) {
       try {
@@ -256,6 +259,9 @@ export function startWire(target: number): Wire {
     port: (listener.addr as Deno.NetAddr).port,
     bytes: 0,
     limit: Infinity,
+    silence() {
+      for (const each of open) silent.add(each);
+    },
     async [Symbol.asyncDispose]() {
       listener.close();
       close();
@@ -273,11 +279,12 @@ export function startWire(target: number): Wire {
           wire.after = undefined;
           await after.call();
         }
+        if (silent.has(to)) continue;
         for (let at = 0; at < size;) at += await to.write(buffer.subarray(at, size));
       }
-      await to.closeWrite();
+      if (!silent.has(to)) await to.closeWrite();
     } catch {
-      close();
+      if (!silent.has(to)) close();
     }
   };
   const served = (async () => {

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { makeBusyboxImage } from "../support/busybox_image.ts";
 import { openToAll } from "../support/fixture.ts";
 import { processesOf } from "../support/leftovers.ts";
+import { noise } from "../support/noise.ts";
 import { Host, setRoute, startSshd, startWire } from "../support/ssh_hosts.ts";
 
 const size = 3 << 20;
@@ -77,12 +78,3 @@ Deno.test("kill -9 of either end of a transfer: nothing is half there, and the n
     }
   });
 });
-
-/** Text that hardly compresses, neither in ZFS nor by ssh. */
-function noise(length: number): string {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += 65_536) {
-    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
-  }
-  return Array.from(bytes, (byte) => String.fromCharCode(33 + byte % 90)).join("");
-}

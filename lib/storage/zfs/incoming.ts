@@ -44,9 +44,16 @@ export interface IncomingStream {
   readonly guid: string;
   /** What it is the difference to, here. */
   readonly origin?: { readonly snapshot: SnapshotName; readonly guid: string } | undefined;
-  /** Whether it goes on where one before was cut. */
+  /** Whether it may go on where one before was cut. */
   readonly isResumed: boolean;
-  readonly bytes: AsyncIterable<Uint8Array>;
+  /**
+   * Has it sent, once it can be taken.
+   *
+   * @param rest where it is to go on; absent: all of it
+   */
+  open(rest: ResumeToken | undefined): Promise<AsyncIterable<Uint8Array>>;
+  /** How another process is waited for that receives the same. */
+  readonly wait: LockOptions;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -62,6 +69,12 @@ export interface ReceivedDataset extends AsyncDisposable {
 const snapshotName = "pristine";
 
 const guidProperty = "enroot:receiving";
+
+/** Properties that a stream may bring and `zfs inherit` refuses: each is a dataset's own. */
+const limits: ReadonlySet<string> = new Set([
+  ...["quota", "refquota", "reservation", "refreservation"],
+  ...["filesystem_limit", "snapshot_limit"],
+]);
 
 /** Receives streams into a store. */
 export class Incoming {
@@ -123,7 +136,11 @@ export class Incoming {
     return tryLockKey(layout.locks, name);
   }
 
-  /** What is there of streams of this peer that were cut. @throws {ZfsError} */
+  /**
+   * What is there of streams of this peer that were cut, or are being received: whoever sends them knows.
+   *
+   * @throws {ZfsError}
+   */
   async unfinished(peer: string): Promise<Unfinished[]> {
     const { zfs, layout } = this.#parts;
     const rows = await zfs.list([layout.receiving], {
@@ -142,18 +159,23 @@ export class Incoming {
   /**
    * Receive a stream of a peer. When it is cut, what came is kept.
    *
+   * Another process that receives the same is waited for, before this one is sent: what is there by then is gone
+   * on with.
+   *
    * @throws {EnrootError} code `bad-stream`, `not-owner`; {@linkcode ZfsError} reason `no-space`; what
    * the source throws
    */
   async receive(stream: IncomingStream): Promise<ReceivedDataset> {
-    const { peer, guid, origin, isResumed, bytes, signal } = stream;
+    const { peer, guid, origin, isResumed, wait, signal } = stream;
     const { zfs, layout } = this.#parts;
     const key = keyOf(peer, guid);
     const dataset = this.#dataset(peer, guid);
     await layout.ensureReceiving();
     await using stack = new AsyncDisposableStack();
-    stack.use(await this.#lock(key, { signal }));
-    if (!isResumed) await this.#destroy(dataset);
+    stack.use(await this.#lock(key, wait));
+    const rest = isResumed ? await this.#tokenOf(dataset) : undefined;
+    if (rest === undefined) await this.#destroy(dataset);
+    const bytes = await stream.open(rest);
     const expected: Expectation = {
       mayBePackage: false,
       guid,
@@ -163,7 +185,7 @@ export class Incoming {
       await receive(
         {
           target: snapshotOf(dataset, snapshotName),
-          ...(isResumed ? {} : {
+          ...(rest !== undefined ? {} : {
             origin: origin?.snapshot,
             properties: { [guidProperty]: guid, [usedProperty]: epochSeconds() },
           }),
@@ -266,6 +288,13 @@ export class Incoming {
     await tidyReceiving(this.#parts, rows);
   }
 
+  /** Where the stream of a dataset was cut, if it is there and has not come whole. */
+  async #tokenOf(dataset: DatasetName): Promise<ResumeToken | undefined> {
+    const [row] = await this.#parts.zfs.list([dataset], { columns: ["receive_resume_token"] });
+    const token = row?.["receive_resume_token"] ?? "-";
+    return token === "-" ? undefined : parseResumeToken(token);
+  }
+
   /** Take away what it brought, and see that it is one file system, of one who may have it here. */
   async #approve(dataset: DatasetName): Promise<void> {
     const { zfs, mounter, location } = this.#parts;
@@ -275,7 +304,8 @@ export class Incoming {
       throw new EnrootError("bad-stream", "this is no ZFS stream of a container: it holds several");
     }
     for (const property of await zfs.receivedProperties(dataset)) {
-      await zfs.inherit(dataset, property);
+      if (limits.has(property)) await zfs.set(dataset, { [property]: "none" });
+      else await zfs.inherit(dataset, property);
     }
     const place = this.#parts.layout.placeOf(dataset);
     try {

@@ -8,13 +8,14 @@ import { EnrootError, reasonOf } from "../../errors.ts";
 import type { ProgramOutput } from "../../process/read_output.ts";
 import { datasetOf, type SnapshotName } from "../../zfs/dataset.ts";
 import { ZfsError } from "../../zfs/error.ts";
-import { estimateSend, openSend, type Sending } from "../../zfs/streams.ts";
+import { estimateSend, openSend, type ResumeToken, type Sending } from "../../zfs/streams.ts";
 import { noSuchContainer } from "../container_errors.ts";
 import type { ContainerName } from "../container_name.ts";
 import { type Carried, carriedNames, carriedOf } from "./carried.ts";
 import { containerDataset } from "./dataset_names.ts";
+import { explain } from "./delegation.ts";
 import type { Unfinished } from "./incoming.ts";
-import { keptFor, newSnapshotName, prefixes, tidySent } from "./sent_snapshots.ts";
+import { keptFor, newSnapshotName, prefixes, tidySent, tryTakeSent } from "./sent_snapshots.ts";
 import type { StoreParts } from "./zfs_store.ts";
 
 /** One stream that can be sent. */
@@ -23,12 +24,18 @@ export interface OutgoingStream {
   readonly guid: string;
   /** The GUID of the snapshot that it is the difference to. */
   readonly from: string | undefined;
-  /** Whether it goes on where one before was cut. */
+  /** Whether it can go on where one before was cut. */
   readonly isResumed: boolean;
   /** About how many bytes. */
   readonly size: number;
-  /** Begin to send. */
-  open(signal: AbortSignal): ProgramOutput;
+  /**
+   * Begin to send.
+   *
+   * @param rest where the other end has it go on, which it may know better by now; absent: all of it
+   * @returns its bytes throw {@linkcode ZfsError}, {@linkcode EnrootError} code `not-delegated`
+   * @throws {EnrootError} code `bad-peer` when that is no part of this stream
+   */
+  open(signal: AbortSignal, rest?: ResumeToken): Promise<ProgramOutput>;
 }
 
 /** A container as it is now. Disposing of it removes its snapshot, unless it is kept. */
@@ -49,7 +56,7 @@ export interface OutgoingContainer extends AsyncDisposable {
 
 /** Why a container is sent. */
 export interface OutgoingOptions {
-  /** What the other end has of transfers that were cut. */
+  /** What the other end has of transfers that were cut, or are under way. */
   readonly unfinished?: readonly Unfinished[];
   /** Whether it is all for a file, and cannot be gone on with. */
   readonly isForFile?: boolean;
@@ -67,12 +74,20 @@ interface Snapshot {
  * When the other end has something of a transfer that was cut, and the container has not changed since, the
  * snapshot of then is taken again.
  *
- * @throws {EnrootError} code `not-found`; {@linkcode ZfsError}
+ * @throws {EnrootError} code `not-found`, `not-delegated`; {@linkcode ZfsError}
  */
-export async function openContainer(
+export function openContainer(
   parts: StoreParts,
   name: ContainerName,
-  { unfinished = [], isForFile = false }: OutgoingOptions = {},
+  options: OutgoingOptions = {},
+): Promise<OutgoingContainer> {
+  return explained(parts, () => open(parts, name, options));
+}
+
+async function open(
+  parts: StoreParts,
+  name: ContainerName,
+  { unfinished = [], isForFile = false }: OutgoingOptions,
 ): Promise<OutgoingContainer> {
   const { zfs, location, layout, warn } = parts;
   await tidySent(parts, location.dataset);
@@ -110,15 +125,20 @@ export async function openContainer(
   for (const row of left) {
     if (now - Number(row.creation) > keptFor) await destroy(row.name as SnapshotName);
   }
-  const cut = left.find(({ guid }) => unfinished.some((each) => each.guid === guid));
+  const cutRow = left.find(({ guid }) => unfinished.some((each) => each.guid === guid));
+  const cut = cutRow && { name: cutRow.name as SnapshotName, guid: cutRow.guid };
+  // Whose sender is at work was not cut: its receiver has a beginning of it, too.
+  const taken = cut && tryTakeSent(layout, cut.name);
+  if (taken !== undefined) undo.use(taken);
   let current: Snapshot;
-  if (cut !== undefined && await isUnchangedSince(parts, cut.name as SnapshotName)) {
-    current = { name: cut.name as SnapshotName, guid: cut.guid };
+  if (cut !== undefined && taken !== undefined && await isUnchangedSince(parts, cut.name)) {
+    current = cut;
     await destroy(sent);
-    undo.defer(() => destroy(current.name));
+    undo.defer(() => destroy(cut.name));
   } else {
     // The one who has its beginning is about to have all of the new one.
-    if (cut !== undefined) await destroy(cut.name as SnapshotName);
+    if (cut !== undefined && taken !== undefined) await destroy(cut.name);
+    taken?.[Symbol.dispose]();
     const [row] = await zfs.list([sent], { columns: ["guid"] });
     current = { name: sent, guid: row?.guid ?? "" };
   }
@@ -130,7 +150,8 @@ export async function openContainer(
   const streamOf = (
     snapshot: Snapshot,
     options: { readonly from?: Snapshot | undefined; readonly withProperties?: boolean } = {},
-  ): Promise<OutgoingStream> => describe(snapshot, options, unfinished);
+  ): Promise<OutgoingStream> =>
+    explained(parts, () => describe(parts, snapshot, { ...options, unfinished }));
   return {
     carried,
     origin: base,
@@ -142,8 +163,9 @@ export async function openContainer(
     whole: () => streamOf(current, { withProperties: true }),
     keep: () => void (isKept = true),
     async [Symbol.asyncDispose]() {
-      if (isKept) lock.leave();
-      else await owned.disposeAsync();
+      if (!isKept) return await owned.disposeAsync();
+      if (current.name !== sent) lock[Symbol.dispose]();
+      (current.name === sent ? lock : taken)?.leave();
     },
   };
 }
@@ -159,42 +181,77 @@ async function isUnchangedSince({ zfs }: StoreParts, snapshot: SnapshotName): Pr
 }
 
 async function describe(
+  parts: StoreParts,
   snapshot: Snapshot,
-  { from, withProperties = false }: {
+  { from, withProperties = false, unfinished }: {
     readonly from?: Snapshot | undefined;
     readonly withProperties?: boolean;
+    readonly unfinished: readonly Unfinished[];
   },
-  unfinished: readonly Unfinished[],
 ): Promise<OutgoingStream> {
-  const fresh: Sending = {
+  const whole: Sending = {
     snapshot: snapshot.name,
     ...(from === undefined ? {} : { from: from.name }),
     withProperties,
   };
-  const rest = withProperties ? undefined : await restOf(snapshot, unfinished);
-  const sending = rest ?? { sending: fresh, size: (await estimateSend(fresh)).size };
+  const token = withProperties
+    ? undefined
+    : unfinished.find(({ guid }) => guid === snapshot.guid)?.token;
+  const rest = token === undefined ? undefined : await sizeOfRest(snapshot, token);
+  const size = rest ?? (await estimateSend(whole)).size;
   return {
     guid: snapshot.guid,
     from: from?.guid,
     isResumed: rest !== undefined,
-    size: sending.size,
-    open: (signal) => openSend(sending.sending, signal),
+    size,
+    open: (signal, now) =>
+      explained(parts, async () => {
+        const isKnown = now === undefined || now === token && rest !== undefined;
+        if (!isKnown && await sizeOfRest(snapshot, now) === undefined) throw otherToken();
+        const output = openSend(now === undefined ? whole : { token: now }, signal);
+        return {
+          bytes: explainedBytes(parts, output.bytes),
+          [Symbol.asyncDispose]: () => output[Symbol.asyncDispose](),
+        };
+      }),
   };
 }
 
-/** What is left to send, when the other end has a token for this very snapshot. */
-async function restOf(
-  { name, guid }: Snapshot,
-  unfinished: readonly Unfinished[],
-): Promise<{ readonly sending: Sending; readonly size: number } | undefined> {
-  const token = unfinished.find((each) => each.guid === guid)?.token;
-  if (token === undefined) return undefined;
+/** How much is left to send, when a token is for this very snapshot. */
+async function sizeOfRest(
+  { name }: Snapshot,
+  token: ResumeToken,
+): Promise<number | undefined> {
   try {
     const { size, snapshot } = await estimateSend({ token });
     // The other end wrote the token: it must not choose what is sent.
-    return snapshot === name ? { sending: { token }, size } : undefined;
+    return snapshot === name ? size : undefined;
   } catch (error) {
     if (error instanceof EnrootError) return undefined;
     throw error;
+  }
+}
+
+function otherToken(): EnrootError {
+  return new EnrootError("bad-peer", "the other end goes on with something that was not offered");
+}
+
+/** Whatever ZFS refuses for want of permission, with what an administrator has to do. */
+async function explained<T>({ location }: StoreParts, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw explain(error, location);
+  }
+}
+
+async function* explainedBytes<T>(
+  { location }: StoreParts,
+  bytes: AsyncIterable<T>,
+): AsyncGenerator<T> {
+  try {
+    yield* bytes;
+  } catch (error) {
+    throw explain(error, location);
   }
 }

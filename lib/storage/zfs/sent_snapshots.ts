@@ -10,6 +10,7 @@ import { reasonOf } from "../../errors.ts";
 import {
   childOf,
   type DatasetName,
+  datasetOf,
   lastComponent,
   type SnapshotName,
   snapshotOf,
@@ -40,6 +41,16 @@ export function newSnapshotName(
     // Between making and locking it somebody may have taken it for abandoned.
     if (lock !== undefined) return { name: snapshotOf(container, name), lock };
   }
+}
+
+/**
+ * Take the lock of one that is there, to go on with it. Another process may be sending it: then there is none.
+ *
+ * @throws {EnrootError} code `cannot-write`
+ */
+export function tryTakeSent(layout: Layout, snapshot: SnapshotName): KeyLock | undefined {
+  const name = snapshot.slice(snapshot.indexOf("@") + 1);
+  return tryLockKey(layout.locks, `${lockPrefix}${name}`, lastComponent(datasetOf(snapshot)));
 }
 
 /** What they are looked after with. */

@@ -89,8 +89,8 @@ export class Layout implements BlobStore {
         `${what} has ${file.size} bytes, its manifest states ${descriptor.size}`,
       );
     }
-    // Whoever reads it is a thread that knows nothing of layouts.
-    (await openToRead(file, what)).close();
+    // Whoever reads it is a thread that knows nothing of layouts. Of many layers one is open at a time.
+    openToRead(file, what).close();
     return file;
   }
 
@@ -134,9 +134,9 @@ function infoOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-async function openToRead({ path }: LayerFile, what: string): Promise<Deno.FsFile> {
+function openToRead({ path }: LayerFile, what: string): Deno.FsFile {
   try {
-    return await Deno.open(path);
+    return Deno.openSync(path);
   } catch (error) {
     throw new EnrootError("cannot-read", `cannot read ${what}: ${reasonOf(error)}`, {
       cause: error,
@@ -149,7 +149,7 @@ export async function readDocument(file: LayerFile, what: string): Promise<Uint8
   if (file.size > maxDocument) {
     throw new EnrootError("too-large", `${what} has ${file.size} bytes: that is no document`);
   }
-  using opened = await openToRead(file, what);
+  using opened = openToRead(file, what);
   await opened.seek(file.offset, Deno.SeekMode.Start);
   const bytes = new Uint8Array(file.size);
   for (let at = 0; at < bytes.length;) {
